@@ -1,0 +1,40 @@
+# Targets: demo, test, install, lint, bench, clean. Paths are relative, so that any folder name works.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+RUN := .venv/bin/python
+
+help:
+	@echo "make demo     install, then segment the sample CT with deferral into demo/"
+	@echo "make test     install, then run the whole test suite"
+	@echo "make install  only make .venv and install everything into it"
+	@echo "make lint     format check, lint, types and import contracts"
+	@echo "make bench    the speed and memory tables of docs/benchmarks.md"
+	@echo "make clean    remove .venv, demo/ and caches"
+
+# install.sh ends at once if .venv already fits pyproject.toml, this folder and this Python.
+install:
+	@bash scripts/install.sh
+
+demo: install
+	@$(RUN) scripts/demo.py
+
+# One thread a test process: two processes on two cores are faster than threads that fight.
+test: install
+	@OMP_NUM_THREADS=1 MPLBACKEND=Agg $(RUN) -m pytest -n auto $(ARGS)
+
+lint: install
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@$(RUN) -m importlinter.cli --no-logo 2>/dev/null || .venv/bin/lint-imports --no-logo
+
+bench: install
+	@for script in Testing/benchmarks/*.py; do echo "== $$script"; $(RUN) "$$script"; done
+
+clean:
+	@rm -rf .venv .venv-lock demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf DeferredSegSlicer/*.egg-info
