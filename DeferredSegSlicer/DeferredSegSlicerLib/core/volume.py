@@ -75,6 +75,15 @@ def sha256_of_voxels(image: NDArray[np.generic]) -> str:
     return digest.hexdigest()
 
 
+CT_AIR = -500.0
+"""A file whose lowest voxel is at most this is taken for a CT in Hounsfield units (air is -1000)."""
+
+
+def guess_modality(lowest: float) -> Modality:
+    """ "CT" if the lowest voxel is at most `CT_AIR`, else "other"; a file says nothing better on itself."""
+    return "CT" if lowest <= CT_AIR else "other"
+
+
 def read_volume(path: str | Path, series: str | int | None = None, modality: Modality | None = None) -> Volume:
     """Read an NRRD, NIfTI or MetaImage file, or a folder of DICOM slices, with its checksum.
 
@@ -82,14 +91,14 @@ def read_volume(path: str | Path, series: str | int | None = None, modality: Mod
     ----------
     path : the file, or the DICOM folder (subfolders included).
     series : which DICOM series, by its number in `dicom.list_series` (from 1) or its UID; needed if there are several.
-    modality : what the scan is, if known. Without it, DICOM says it itself; a file is taken for a CT if its lowest
-        voxel is at most -500 (air in HU) and not below -32768, and for "other" otherwise.
+    modality : what the scan is, if known. Without it, DICOM says it itself; for a file it is guessed from the lowest
+        voxel (`guess_modality`), which a signed phase image of an MR, for one, deceives.
 
     Raises
     ------
     BadInputError : one sentence that names the file and what is wrong with it.
     """
-    from . import dicom, image_file  # noqa: PLC0415
+    from . import dicom, image_file
 
     place = Path(path)
     if place.is_dir():
