@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,7 +158,7 @@ def _read_voxels(stored: StoredImage, shape: tuple[int, int, int]) -> NDArray[np
     return image.reshape(shape)
 
 
-def _conversion(stored: StoredImage):  # type: ignore[no-untyped-def]
+def _conversion(stored: StoredImage) -> tuple[np.dtype[np.generic], Callable[[NDArray[np.generic]], NDArray[np.generic]]]:
     """Voxel type in memory, and the function from a stored chunk to it."""
     dtype, slope, intercept = stored.dtype, stored.slope, stored.intercept
     assert dtype is not None
@@ -234,6 +234,7 @@ def _extremes(image: NDArray[np.generic], geometry: Geometry, who: str) -> tuple
         ras = ", ".join(f"{x:.1f}" for x in geometry.ras_of(first))
         count = sum(len(b) for b in bad)
         raise BadInputError(
-            f"{who} has {count} NaN or infinite voxels in {len(broken)} slices, the first at index {first}, RAS ({ras}) mm"
+            f"{who} has {count} NaN or infinite voxels in {len(broken)} slices, "
+            f"the first at index {first}, RAS ({ras}) mm"
         )
     return min(low for low, _ in ranges), max(high for _, high in ranges)

@@ -122,6 +122,7 @@ def _read_nifti(path: Path, start: bytes, packing: Literal["raw", "deflate"]) ->
         pixdim = struct.unpack_from(order + "8f", start, 76)
         offset, slope, intercept = struct.unpack_from(order + "3f", start, 108)
         codes = struct.unpack_from(order + "2h", start, 252)
+        rows = struct.unpack_from(order + "12f", start, 280)
     else:
         magic, (datatype,) = start[4:8], struct.unpack_from(order + "h", start, 12)
         dims = struct.unpack_from(order + "8q", start, 16)
@@ -129,6 +130,7 @@ def _read_nifti(path: Path, start: bytes, packing: Literal["raw", "deflate"]) ->
         (offset,) = struct.unpack_from(order + "q", start, 168)
         slope, intercept = struct.unpack_from(order + "2d", start, 176)
         codes = struct.unpack_from(order + "2i", start, 344)
+        rows = struct.unpack_from(order + "12d", start, 400)
     if magic[:3] not in (b"n+1", b"n+2"):
         raise BadInputError("is not a single-file NIfTI (Analyze, or a pair of .hdr and .img); save it as .nii.gz")
     if not path.name.lower().endswith((".nii.gz", ".nii")) or (packing == "deflate") != path.name.lower().endswith(
@@ -141,13 +143,19 @@ def _read_nifti(path: Path, start: bytes, packing: Literal["raw", "deflate"]) ->
         raise BadInputError(f"has a damaged header: its voxels begin at byte {offset:g}")
     if datatype not in _NIFTI_TYPES and datatype not in _NIFTI_COLOR_TYPES:
         raise BadInputError(f"has a voxel type (NIfTI datatype {datatype}) that is not supported")
+    spacing = tuple(float(p) for p in pixdim[1 : min(dims[0], 3) + 1])
+    if codes[1] > 0 and not (codes[0] > 0 and codes[1] > 2) and dims[0] >= 3 and min(spacing) > 0:
+        # ITK takes the spacing from pixdim, other readers from the sform: where they differ, nobody knows.
+        by_sform = tuple(float(s) for s in np.linalg.norm(np.reshape(rows, (3, 4))[:, :3], axis=0))
+        if not np.allclose(by_sform, spacing, rtol=0.01):
+            raise BadInputError(f"contradicts itself: spacing {spacing} mm in pixdim, {by_sform} mm in its sform")
     plain = datatype in _NIFTI_TYPES and not (dims[0] >= 5 and dims[5] > 1)
     scaled = math.isfinite(slope) and slope != 0 and math.isfinite(intercept)
     return StoredImage(
         "NiftiImageIO",
         _without_last_ones(dims[1 : dims[0] + 1]),
         np.dtype(order + _NIFTI_TYPES[datatype]) if plain else None,
-        tuple(float(p) for p in pixdim[1 : min(dims[0], 3) + 1]),
+        spacing,
         path,
         0 if packing == "deflate" else int(offset),
         packing,

@@ -71,7 +71,7 @@ def sha256_of_voxels(image: NDArray[np.generic]) -> str:
     digest = hashlib.sha256(f"{image.dtype.name} {i}x{j}x{k}\n".encode("ascii"))
     little = image.dtype.newbyteorder("<")
     for plane in image:
-        digest.update(memoryview(np.ascontiguousarray(plane, dtype=little)).cast("B"))
+        digest.update(np.ascontiguousarray(plane, dtype=little).data)
     return digest.hexdigest()
 
 
