@@ -131,7 +131,7 @@ def _step(slices: Sequence[DicomSlice], positions: NDArray[np.float64], normal: 
         missing = sum(max(1, round(float(distances[n]) / usual) - 1) for n in gaps)
         named = ", ".join(
             f"between {_place(positions[n])} and {_place(positions[n + 1])} "
-            f"(slices {n + 1} and {n + 2} of {len(slices)}, \"{slices[n].path.name}\" and \"{slices[n + 1].path.name}\")"
+            f'(slices {n + 1} and {n + 2} of {len(slices)}, "{slices[n].path.name}" and "{slices[n + 1].path.name}")'
             for n in gaps[:5]
         )
         more = ", ..." if len(gaps) > 5 else ""

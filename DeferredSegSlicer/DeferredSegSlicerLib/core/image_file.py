@@ -37,7 +37,7 @@ def read_image_file(path: Path, modality: Modality | None = None) -> Volume:
         stored = read_header(path)
         _check_kind(stored)
         geometry = _geometry_of(path, stored)
-        _check_length(stored)
+        check_length(stored)
         image = narrowed(_read_voxels(stored, geometry.shape))
     except BadInputError as error:
         raise BadInputError(f'image "{path}" {error}') from error
@@ -131,7 +131,8 @@ def itk_cause(error: RuntimeError) -> str:
     return cause[:160].rstrip(".")
 
 
-def _check_length(stored: StoredImage) -> None:
+def check_length(stored: StoredImage) -> None:
+    """Raise BadInputError if the file is too short to hold the voxels that its header claims."""
     there = stored.data_file.stat().st_size - stored.start
     needed = stored.voxel_bytes if stored.packing == "raw" else (stored.voxel_bytes + stored.skip) // _DEFLATE_BEST
     if there < needed:
@@ -158,7 +159,9 @@ def _read_voxels(stored: StoredImage, shape: tuple[int, int, int]) -> NDArray[np
     return image.reshape(shape)
 
 
-def _conversion(stored: StoredImage) -> tuple[np.dtype[np.generic], Callable[[NDArray[np.generic]], NDArray[np.generic]]]:
+def _conversion(
+    stored: StoredImage,
+) -> tuple[np.dtype[np.generic], Callable[[NDArray[np.generic]], NDArray[np.generic]]]:
     """Voxel type in memory, and the function from a stored chunk to it."""
     dtype, slope, intercept = stored.dtype, stored.slope, stored.intercept
     assert dtype is not None
@@ -189,7 +192,7 @@ def _chunks(stored: StoredImage) -> Iterator[NDArray[np.generic]]:
     """The stored voxels in order, a few MiB at a time; stops early if the file does."""
     assert stored.dtype is not None
     left, rest = stored.voxel_bytes, b""
-    for data in _unpacked(stored):
+    for data in unpacked(stored):
         data = rest + data
         whole = min(len(data), left) // stored.dtype.itemsize * stored.dtype.itemsize
         yield np.frombuffer(data[:whole], stored.dtype)
@@ -197,7 +200,7 @@ def _chunks(stored: StoredImage) -> Iterator[NDArray[np.generic]]:
         rest = data[whole:]
 
 
-def _unpacked(stored: StoredImage) -> Iterator[bytes]:
+def unpacked(stored: StoredImage) -> Iterator[bytes]:
     """Bytes from the first voxel on; a deflate stream is read to its end so that its checksum is verified."""
     with stored.data_file.open("rb") as file:
         file.seek(stored.start)
