@@ -80,7 +80,7 @@ _ORGANS = {
     "prostate": ("41216001", "Prostate", False),
     "bladder": ("89837001", "Urinary bladder", False),
     "adrenal": ("23451007", "Adrenal gland", True),
-    "hippocampus": ("3156009", "Hippocampus", True),
+    "hippocampus": ("5366008", "Hippocampus", True),
 }
 _LESIONS = {"tumor": "Neoplasm", "tumour": "Neoplasm", "lesion": "Lesion", "nodule": "Nodule", "gtv": "Neoplasm"}
 _LESION_CODES = {
