@@ -42,8 +42,10 @@ raise SystemExit(f"not installed: {', '.join(missing)}" if missing else 0)
 END
 }
 
-install() {
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --editable ".[$extras]"
+install() { # on a terminal pip shows what it downloads; in a log it keeps quiet
+    local quiet=--quiet
+    [ ! -t 2 ] || quiet=--progress-bar=on
+    "$environment/bin/python" -m pip install "$quiet" --disable-pip-version-check --no-input --editable ".[$extras]" >&2
 }
 
 make_environment() {
