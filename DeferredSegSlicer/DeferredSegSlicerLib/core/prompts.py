@@ -96,7 +96,7 @@ def prompts_from_segmentation(
     ------
     BadInputError : an unknown or an empty segment, a box outside the volume, a file that is no segmentation.
     """
-    structures = make_structures(segment_boxes(Path(path), names))
+    structures = _deal(_from_segmentation(path, names))
     if geometry is not None:
         check_inside(structures, geometry)
     return structures
@@ -120,7 +120,7 @@ def gather_structures(
     if segments and segmentation is None:
         raise BadInputError(f'segment "{segments[0]}" was asked for, but no segmentation was given to take it from')
     if segmentation is not None:
-        wanted += [_Wanted(name, box) for name, box in segment_boxes(Path(segmentation), segments)]
+        wanted += _from_segmentation(segmentation, segments)
     structures = _deal(wanted)
     if geometry is not None:
         check_inside(structures, geometry)
@@ -133,6 +133,11 @@ def _deal(wanted: Sequence[_Wanted]) -> list[Structure]:
         replace(s, color=w.color or s.color, terminology=w.terminology or s.terminology)  # type: ignore[arg-type]
         for s, w in zip(make_structures([(w.name, w.box) for w in wanted]), wanted, strict=True)
     ]
+
+
+def _from_segmentation(path: str | Path, names: Sequence[str]) -> list[_Wanted]:
+    """The segments' names, boxes and codes; not their colors, which may be those of the experts."""
+    return [_Wanted(name, box, terminology=terminology) for name, box, terminology in segment_boxes(Path(path), names)]
 
 
 def _read_file(path: str | Path) -> list[_Wanted]:
