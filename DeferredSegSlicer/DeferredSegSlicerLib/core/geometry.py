@@ -118,7 +118,7 @@ class Geometry:
     @cached_property
     def ras_to_ijk(self) -> NDArray[np.float64]:
         """4x4 matrix from RAS mm to continuous voxel index (i, j, k)."""
-        return np.linalg.inv(self.ijk_to_ras)
+        return np.asarray(np.linalg.inv(self.ijk_to_ras), dtype=np.float64)
 
     def ras_of(self, ijk: ArrayLike) -> NDArray[np.float64]:
         """RAS mm of continuous indices (..., 3) in (i, j, k) order."""
@@ -190,7 +190,7 @@ class Geometry:
 
 def transform_points(matrix: NDArray[np.float64], points: ArrayLike) -> NDArray[np.float64]:
     """Apply a 4x4 matrix to points (..., 3)."""
-    array = np.asarray(points, dtype=float)
+    array = np.asarray(points, dtype=np.float64)
     return array @ matrix[:3, :3].T + matrix[:3, 3]
 
 
