@@ -22,8 +22,8 @@ def the_body_ct():
 
 
 def test_the_files_are_those_of_the_read_me(the_body_ct):
-    listed = dict(re.findall(r"^([0-9a-f]{64})  (\S+)", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)[::-1])
-    names = {name: digest for digest, name in listed.items()}
+    text = (FOLDER / "README.md").read_text("utf-8")
+    names = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)", text, re.MULTILINE)}
     for name in ("body_ct.nrrd", "body_ct_prompts.json", "body_ct_reference.seg.nrrd"):
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == names[name]
     assert the_body_ct.sha256 == names["voxels"]

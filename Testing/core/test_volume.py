@@ -324,3 +324,19 @@ def test_a_volume_that_does_not_fit_its_grid_is_refused():
         Volume(np.zeros((2, 3, 4)), geometry)
     with pytest.raises(BadInputError, match="modality"):
         Volume(np.zeros((2, 3, 4), np.int16), geometry, "XR")  # type: ignore[arg-type]
+
+
+def test_a_gzip_of_several_members_is_read_whole(tmp_path):
+    plain = written(tmp_path / "scan.nii", an_image(size=(40, 30, 20)))
+    content = plain.read_bytes()
+    parts = [gzip.compress(content[n : n + 9001]) for n in range(0, len(content), 9001)]
+    (tmp_path / "scan.nii.gz").write_bytes(b"".join(parts))
+    assert read_volume(tmp_path / "scan.nii.gz").sha256 == read_volume(plain).sha256
+    (tmp_path / "scan.nii.gz").write_bytes(b"".join(parts[:-1]))
+    assert "cut off" in sentence_for(tmp_path / "scan.nii.gz")
+
+
+def test_a_stream_that_unpacks_to_much_more_than_its_header_claims_is_refused(tmp_path):
+    content = written(tmp_path / "scan.nii", an_image()).read_bytes()
+    (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(content + bytes(50 << 20)))
+    assert "more than its header claims" in sentence_for(tmp_path / "bomb.nii.gz")
