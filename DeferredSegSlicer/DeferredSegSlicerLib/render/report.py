@@ -45,7 +45,8 @@ def report_html(scene: Scene, notes: Sequence[str] = (), title: str = "Segmentat
         _details(scene),
     ]
     head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{_text(title)}</title>"
-    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    head += f"<style>{STYLE}</style>"
+    return f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head>\n<body>{''.join(body)}</body></html>\n"
 
 
 def _figures(scene: Scene) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,23 +71,27 @@ class Scene:
 def scene_of(case: Case, budget: float, prepared: Worklist | None = None) -> Scene:
     """The scene of a case at a budget (share of the decision zone); `prepared` saves making the worklist again."""
     work = prepared or worklist_of(case)
+    scene = scene_at(work, budget, case.volume().image, case.label(), case.settings)
+    return replace(scene, model=case.model, versions=case.versions, created=str(case.created))
+
+
+def scene_at(
+    work: Worklist, budget: float, image: NDArray[np.generic], label: NDArray[np.uint8], settings: Mapping[str, Any]
+) -> Scene:
+    """The scene of maps in memory at a budget."""
     regions = work.regions(budget)
-    image = case.volume().image
     return Scene(
-        geometry=case.geometry,
+        geometry=work.geometry,
         image=image,
-        label=case.label(),
-        deferred=paint(regions, work.experts, case.geometry),
-        structures=tuple(case.structures),
+        label=label,
+        deferred=paint(regions, work.experts, work.geometry),
+        structures=work.structures,
         experts=work.experts,
         regions=regions,
         budget=budget,
         zone_voxels=len(work.zone),
-        display_window=display_window(image, case.settings),
-        model=case.model,
-        settings=case.settings,
-        versions=case.versions,
-        created=str(case.created),
+        display_window=display_window(image, settings),
+        settings=settings,
         note=work.deferred(budget).note,
     )
 

@@ -1,0 +1,1 @@
+"""The commands of `deferredseg`, one file each; only those that run a network import torch."""

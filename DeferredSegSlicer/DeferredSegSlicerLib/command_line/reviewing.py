@@ -1,0 +1,103 @@
+"""`deferredseg regions`: the worklist of a case at a budget, from stored maps alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ..core.budgets import check_minutes, check_region_count
+from ..core.case import Case, open_case
+from ..core.errors import BadInputError
+from ..core.regions import RegionList
+from ..core.worklist import DeferredSet, Worklist
+from .console import output, remarks, swatch
+from .options import BudgetOption, CaseArgument, WithoutOption, budget_of, prepared
+
+_COLUMNS = (
+    "#", "Structure", "Expert", "ml", "Slices", "Center R, A, S (mm)", "Expected error (ml)", "Review (s)",
+)  # fmt: skip
+
+
+def regions(
+    case: CaseArgument,
+    budget: BudgetOption = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Minutes of review that there are, instead of a budget.")
+    ] = None,
+    max_regions: Annotated[
+        int | None, typer.Option(metavar="N", help="Most regions to review, instead of a budget.")
+    ] = None,
+    without: WithoutOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False,
+) -> None:
+    """List the deferral regions of a case, worst first."""
+    if sum(value is not None for value in (budget, minutes, max_regions)) > 1:
+        raise BadInputError("--budget, --minutes and --max-regions exclude each other; give one of them")
+    if minutes is not None:
+        check_minutes(minutes)
+    if max_regions is not None:
+        check_region_count(max_regions)
+    opened = open_case(case)
+    share = budget_of(opened, budget)
+    work = prepared(opened, without)
+    if minutes is not None:
+        share = work.budget_for_minutes(minutes)
+    elif max_regions is not None:
+        share = work.budget_for_regions(max_regions)
+    found, deferred = work.regions(share), work.deferred(share)
+    if as_json:
+        print(json.dumps(as_plain(work, share, found, deferred), indent=2, allow_nan=False))
+        return
+    _print_regions(opened, work, share, found, deferred)
+
+
+def as_plain(work: Worklist, share: float, found: RegionList, deferred: DeferredSet) -> dict[str, Any]:
+    """The list as plain values: what `--json` prints."""
+    return {
+        "budget": share,
+        "zone_voxels": len(work.zone),
+        "deferred_voxels": len(deferred),
+        "deferred_share": deferred.share,
+        "region_voxels": found.voxels,
+        "review_seconds": found.seconds,
+        "dropped_pieces": found.dropped_pieces,
+        "note": deferred.note,
+        "experts": [
+            {"id": expert.id, "name": expert.name, "available": expert.available, "deferred_share": float(part)}
+            for expert, part in zip(work.experts, deferred.share_of_experts(len(work.experts)), strict=True)
+        ],
+        "regions": [region.to_json() for region in found],
+    }
+
+
+def _print_regions(case: Case, work: Worklist, share: float, found: RegionList, deferred: DeferredSet) -> None:
+    names = {structure.id: structure.name for structure in case.structures}
+    experts = {expert.id: expert for expert in work.experts}
+    table = Table(title=f"{len(found)} regions, worst first, at a budget of {100 * share:.3g} % of the decision zone")
+    for head in _COLUMNS:
+        table.add_column(head, justify="left" if head in ("Structure", "Expert") else "right", no_wrap=True)
+    for number, region in enumerate(found, start=1):
+        first, last = region.slice_range
+        expert = experts[region.expert]
+        table.add_row(
+            str(number),
+            names.get(region.structure, region.structure),
+            swatch(expert.color, expert.name),
+            f"{region.volume_ml:.2f}",
+            f"{region.slice_count} ({first}-{last})",
+            ", ".join(f"{v:.1f}" for v in region.centroid_ras),
+            f"{region.expected_error_ml:.3f}",
+            f"{region.seconds:.0f}",
+        )
+    output().print(table)
+    minutes = found.seconds / 60
+    remarks().print(
+        f"{100 * deferred.share:.2f} % of {len(work.zone)} zone voxels deferred; about {minutes:.1f} min of review;"
+        f" {found.dropped_pieces} pieces were too small for a region",
+        markup=False,
+    )
+    if deferred.note:
+        remarks().print(deferred.note, markup=False)
