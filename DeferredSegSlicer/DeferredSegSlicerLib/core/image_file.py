@@ -126,7 +126,7 @@ def itk_cause(error: RuntimeError) -> str:
     """The last sentence of an ITK exception, on one line, without its source file and addresses."""
     lines = [line.strip(" :|") for line in str(error).splitlines() if line.strip(" :|")]
     cause = lines[-1] if lines else "unknown cause"
-    for mark in ("ERROR: ", "): "):
+    for mark in ("ERROR: ", "): ", "Execute: "):
         cause = cause.rpartition(mark)[2]
     return cause[:160].rstrip(".")
 

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from .errors import BadInputError
 from .geometry import MAX_VOXELS, Geometry
-from .image_file import itk_cause, quiet_itk, read_image_file
+from .image_file import check_length, itk_cause, quiet_itk, read_image_file
 from .image_header import read_header
 from .nrrd import WrittenFile, write_nrrd
 from .structures import Structure, Terminology
@@ -132,6 +132,7 @@ def read_segmentation(path: str | Path) -> SegmentationFile:
     try:
         stored = read_header(place)
         if (stored.reader == "NrrdImageIO" and stored.dtype is None) or len(stored.sizes) == 4:
+            check_length(stored)
             return _read_layers(place)
         metadata = _metadata(place) if stored.reader == "NrrdImageIO" else {}
     except FileNotFoundError as error:
