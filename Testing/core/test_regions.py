@@ -218,6 +218,33 @@ def test_closing_does_not_reach_across_slices(a_grid):
     assert sorted(r.voxels for r in found) == [32, 32] and found.closed_voxels == 0
 
 
+def test_closing_follows_the_slice_plane_of_a_sagittal_volume():
+    """Slices stacked along i: a gap along k lies in the plane, a gap along i lies between slices."""
+    sagittal = Geometry((30, 20, 10), (4.0, 1.0, 1.0))
+    wish = two_halves(sagittal, 0)
+    wish[9, 19, 0:32] = 220
+    found = a_painted_case(wish, np.zeros(sagittal.shape, int), sagittal, minimum=31).regions(94 / sagittal.voxel_count)
+    assert (found.closed_voxels, [r.voxels for r in found]) == (30, [94])
+    wish = two_halves(sagittal, 2)
+    wish[9, 19, 22:29] = 220
+    work = a_painted_case(wish, np.zeros(sagittal.shape, int), sagittal)
+    assert work.regions(share_of(work, 64 + 7)).closed_voxels == 0
+
+
+def test_closing_leaves_another_structure_and_another_expert_alone(a_grid):
+    wish = two_halves(a_grid, 2)
+    wish[9, 19, 22:29] = 220
+    gap = np.zeros(a_grid.shape, int)
+    gap[3:5, 4:8, 8] = 1
+    nobody = np.zeros(a_grid.shape, int)
+    for work in (
+        a_painted_case(wish, nobody, a_grid, LIVER_AND_TUMOR, structure=gap),
+        a_painted_case(wish, gap, a_grid),
+    ):
+        found = work.regions(share_of(work, 64 + 7))
+        assert found.closed_voxels == 0 and sorted(r.voxels for r in found) == [32, 32]
+
+
 def test_closing_never_takes_a_voxel_of_which_the_model_is_certain(a_grid):
     wish = two_halves(a_grid, 2)
     wish[3:5, 4:8, 8] = 0

@@ -205,7 +205,7 @@ def _closing(
         position[position == len(candidates)] = 0
         own_expert = (experts >> order.expert[position].astype(experts.dtype)) & 1 == 1
         found = (candidates.indices[position] == voxels) & (candidates.structure[position] == structure)
-        added.append(position[found & own_expert & ~deferred[position]])
+        added.append(position[found & own_expert])
     return np.concatenate(added)
 
 
