@@ -243,6 +243,7 @@ def test_closing_leaves_another_structure_and_another_expert_alone(a_grid):
     ):
         found = work.regions(share_of(work, 64 + 7))
         assert found.closed_voxels == 0 and sorted(r.voxels for r in found) == [32, 32]
+        assert found.dropped_pieces == 1  # the row that made room; no piece of closed-in voxels alone
 
 
 def test_closing_never_takes_a_voxel_of_which_the_model_is_certain(a_grid):
