@@ -1,4 +1,4 @@
-"""Segment liver, spleen and right kidney in the bundled CT with deferral; leaves a case, a picture and a report in demo/.
+"""Segment liver, spleen and right kidney in the bundled CT; leaves a case, a picture and a report in demo/.
 
 The reference labels that the Dice column compares with were made by an AI (TotalSegmentator), not by people.
 """

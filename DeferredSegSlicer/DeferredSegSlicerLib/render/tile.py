@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INK = "#e8e8e8"
 MUTED = "#a5a5a5"
 PAPER = "#0d0d0f"
-FILL_OPACITY = 0.6
+FILL_OPACITY = 0.68
 _SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -87,8 +87,8 @@ def draw_tile(axes: Axes, scene: Scene, tile: Tile, font_size: float = 7.0, mark
 
 
 def outline_color(color: tuple[float, float, float]) -> tuple[float, float, float]:
-    """A structure's color, a third of the way to white, so that it stands out from the experts' colors."""
-    red, green, blue = (c + (1 - c) / 3 for c in color)
+    """A structure's color, half the way to white, so that it stands out from the experts' colors."""
+    red, green, blue = (c + (1 - c) / 2 for c in color)
     return red, green, blue
 
 
