@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from .atomic import write_via
 from .errors import BadInputError
 from .geometry import Geometry
-from .image_file import itk_cause, quiet_itk, unpacked
-from .image_header import StoredImage, read_header
+from .nrrd_header import NrrdHeader, read_nrrd_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +24,9 @@ COMPRESSION_LEVEL = 1
 
 _TYPE_NAMES = {"int8", "uint8", "int16", "uint16", "int32", "float32"}
 _NRRD_NAMES = {"float32": "float"}
+
+_CHUNK = 1 << 22
+_PACKED_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -121,76 +122,106 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
 
 
+def read_nrrd(path: Path, header: NrrdHeader | None = None) -> NDArray[np.generic]:
+    """The voxels of an NRRD file, planar: [c, k, j, i], also for one component, in native byte order.
+
+    The file must hold exactly what its header claims, and its gzip checksum must be right.
+
+    Raises
+    ------
+    BadInputError : a sentence without the file's name; see `nrrd_header.read_nrrd_header`, or the voxels are cut off,
+        damaged, or more than the header claims.
+    OSError : the file cannot be opened.
+    """
+    found = header or read_nrrd_header(path)
+    planes, rows, columns = found.geometry.shape
+    result = np.empty((found.components, planes, rows, columns), dtype=found.dtype.newbyteorder("="))
+    together = found.components if found.components_first else 1
+    stacks = 1 if found.components_first else found.components
+    slabs = _slabs(found, together * rows * columns * found.dtype.itemsize)
+    for stack in range(stacks):
+        for k in range(planes):
+            plane = next(slabs).view(found.dtype).reshape(rows, columns, together)
+            result[stack : stack + together, k] = np.moveaxis(plane, -1, 0)
+    for _ in slabs:  # to the end of the stream, where its checksum is
+        raise BadInputError("unpacks to more than its header claims")
+    return result
+
+
 def read_map(path: Path, geometry: Geometry, components: int) -> NDArray[np.uint8]:
     """Read a uint8 map; returns [c, k, j, i], planar and contiguous.
-
-    The header is read and compared with what is expected before memory is taken for the voxels.
 
     Raises
     ------
     BadInputError : a sentence without the file's name: not such a map, another grid, cut off or damaged.
     OSError : the file cannot be opened.
     """
-    stored = read_header(path)
-    expected = ((components,) if components > 1 else ()) + geometry.size
-    if stored.sizes != _significant(expected) or stored.reader != "NrrdImageIO" or stored.data_file != path:
-        raise BadInputError(f"claims the sizes {stored.sizes}, expected an NRRD map of {expected}")
-    found, pixel, channels = _information(path)
-    if pixel != sitk.sitkUInt8 or channels != components:
-        raise BadInputError(f"has {channels} numbers a voxel of another type, expected {components} of uint8")
-    differences = geometry.differences_from(found)
+    header = check_map_header(path, geometry, components)
+    return np.asarray(read_nrrd(path, header), dtype=np.uint8)
+
+
+def check_map_header(path: Path, geometry: Geometry, components: int) -> NrrdHeader:
+    """Header of a uint8 map on a grid; raises BadInputError (a sentence without the file's name) if it is another."""
+    header = read_nrrd_header(path)
+    if header.dtype != np.uint8 or header.components != components:
+        raise BadInputError(
+            f"has {header.components} numbers of {header.dtype.name} a voxel, expected {components} of uint8"
+        )
+    check_place(header, path, geometry)
+    return header
+
+
+def check_place(header: NrrdHeader, path: Path, geometry: Geometry) -> None:
+    """Raise BadInputError unless a file holds its own voxels and lies on the grid."""
+    if header.data_file != path:
+        raise BadInputError("keeps its voxels in another file, expected them inside")
+    differences = geometry.differences_from(header.geometry)
     if differences:
         raise BadInputError(f"lies elsewhere than its case: {'; '.join(differences)}")
-    result = np.empty((components, *geometry.shape), dtype=np.uint8)
-    plane_bytes = components * geometry.size[0] * geometry.size[1]
-    for k, plane in enumerate(_slabs(replace(stored, dtype=np.dtype(np.uint8)), plane_bytes, geometry.size[2])):
-        result[:, k] = np.moveaxis(plane.reshape(geometry.size[1], geometry.size[0], components), -1, 0)
-    return result
 
 
-def _significant(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """Sizes without axes of 1 after the third, as headers are compared."""
-    end = len(sizes)
-    while end > 3 and sizes[end - 1] == 1:
-        end -= 1
-    return sizes[:end]
+def _slabs(header: NrrdHeader, slab_bytes: int) -> Iterator[NDArray[np.uint8]]:
+    """The voxels in equal pieces of bytes, in order; each is valid until the next is asked for."""
+    slab = np.empty(slab_bytes, dtype=np.uint8)
+    filled = 0
+    for data in _unpacked(header):
+        piece = np.frombuffer(data, dtype=np.uint8)
+        while len(piece):
+            taken = min(len(piece), slab_bytes - filled)
+            slab[filled : filled + taken] = piece[:taken]
+            filled += taken
+            piece = piece[taken:]
+            if filled == slab_bytes:
+                yield slab
+                filled = 0
 
 
-def _information(path: Path) -> tuple[Geometry, int, int]:
-    """Grid, ITK pixel type of one component, and number of components, from the header alone."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NrrdImageIO")
-    try:
-        with quiet_itk():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise BadInputError(f"has a damaged header: {itk_cause(error)}") from error
-    if reader.GetDimension() != 3:
-        raise BadInputError(f"has {reader.GetDimension()} dimensions, expected 3")
-    geometry = Geometry(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
-    pixel = reader.GetPixelID()
-    if pixel == sitk.sitkVectorUInt8:
-        pixel = sitk.sitkUInt8
-    return geometry, pixel, reader.GetNumberOfComponents()
-
-
-def _slabs(stored: StoredImage, plane_bytes: int, planes: int) -> Iterator[NDArray[np.uint8]]:
-    """Exactly `planes` planes of bytes, in order; raises BadInputError if the file has fewer or more."""
-    rest = b""
-    done = 0
-    try:
-        for data in unpacked(stored):
-            rest = rest + data if rest else data
-            start = 0
-            while len(rest) - start >= plane_bytes:
-                if done == planes:
-                    raise BadInputError("unpacks to more than its header claims")
-                yield np.frombuffer(rest, np.uint8, plane_bytes, start)
-                start += plane_bytes
-                done += 1
-            rest = rest[start:]
-    except zlib.error as error:
-        raise BadInputError(f"is damaged: its packed voxels cannot be unpacked ({error})") from error
-    if done < planes or rest:
-        raise BadInputError(f"has {done} whole slices, expected exactly {planes}")
+def _unpacked(header: NrrdHeader) -> Iterator[bytes]:
+    """Exactly the bytes that the header claims, a few at a time; raises BadInputError if there are fewer or more."""
+    left = header.voxel_bytes
+    with header.data_file.open("rb") as file:
+        file.seek(header.start)
+        if header.packing == "raw":
+            while left and (data := file.read(min(_CHUNK, left))):
+                left -= len(data)
+                yield data
+            if left:
+                raise BadInputError(f"is cut off: {left} bytes of its voxels are missing")
+            return
+        unpacker = zlib.decompressobj(wbits=31)
+        while not unpacker.eof:
+            packed = unpacker.unconsumed_tail or file.read(_PACKED_CHUNK)
+            try:
+                data = unpacker.decompress(packed, _CHUNK)
+            except zlib.error as error:
+                raise BadInputError(f"is damaged: its packed voxels cannot be unpacked ({error})") from error
+            if not packed and not data and not unpacker.eof:
+                raise BadInputError("is cut off: its packed voxels end too early")
+            left -= len(data)
+            if left < 0:
+                raise BadInputError("unpacks to more than its header claims")
+            yield data
+        if left:
+            raise BadInputError(f"is cut off: {left} bytes of its voxels are missing")
+        if unpacker.unused_data or file.read(1):
+            raise BadInputError("has bytes after its voxels that do not belong there")

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from .errors import BadInputError
-from .geometry import MAX_VOXELS, Geometry
-from .image_file import check_length, itk_cause, quiet_itk, read_image_file
-from .image_header import read_header
-from .nrrd import WrittenFile, write_nrrd
+from .geometry import Geometry
+from .image_file import read_image_file
+from .nrrd import WrittenFile, read_nrrd, write_nrrd
+from .nrrd_header import read_nrrd_header
 from .structures import Structure, Terminology
 
 if TYPE_CHECKING:
@@ -26,7 +25,10 @@ ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
 TERMINOLOGY_TAG = "TerminologyEntry"
 
+REVIEW_STATUS_TAG = "Segmentation.Status"
+
 MAX_SEGMENTS = 1000
+MAX_LABEL = 65535
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def write_segmentation(
         tags = {
             ALGORITHM_NAME_TAG: algorithm,
             ALGORITHM_TYPE_TAG: algorithm_type,
-            "Segmentation.Status": "completed",
+            REVIEW_STATUS_TAG: "inprogress",
             TERMINOLOGY_TAG: structure.terminology.to_slicer(),
         }
         values = {
@@ -114,6 +116,7 @@ def write_segmentation(
         metadata |= {f"Segment{number}_{key}": value for key, value in values.items()}
     metadata |= {
         "Segmentation_ContainedRepresentationNames": f"{BINARY_LABELMAP}|",
+        "Segmentation_ConversionParameters": f"Reference image geometry|{_reference_geometry(geometry)}|&",
         "Segmentation_MasterRepresentation": BINARY_LABELMAP,
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
@@ -123,6 +126,9 @@ def write_segmentation(
 def read_segmentation(path: str | Path) -> SegmentationFile:
     """Read a `.seg.nrrd` of one or several layers, or a label image (NRRD, NIfTI, MetaImage) named by its values.
 
+    Slicer opens a left-handed volume with its third axis reversed and saves segmentations so: compare `geometry`, and
+    go through millimeters, before a mask is laid over another volume.
+
     Raises
     ------
     BadInputError : one sentence that names the file and what is wrong with it.
@@ -130,11 +136,10 @@ def read_segmentation(path: str | Path) -> SegmentationFile:
     place = Path(path)
     who = f'segmentation "{place}"'
     try:
-        stored = read_header(place)
-        if (stored.reader == "NrrdImageIO" and stored.dtype is None) or len(stored.sizes) == 4:
-            check_length(stored)
-            return _read_layers(place)
-        metadata = _metadata(place) if stored.reader == "NrrdImageIO" else {}
+        with place.open("rb") as file:
+            is_nrrd = file.read(4) == b"NRRD"
+        if is_nrrd:
+            return _read_nrrd_layers(place)
     except FileNotFoundError as error:
         raise BadInputError(f"{who} does not exist") from error
     except OSError as error:
@@ -143,62 +148,35 @@ def read_segmentation(path: str | Path) -> SegmentationFile:
         raise BadInputError(f"{who} {error}") from error
     try:
         volume = read_image_file(place, modality="other")
+        return SegmentationFile(volume.geometry, _segments_of_values(volume.image), (volume.image,))
     except BadInputError as error:
-        raise BadInputError(str(error).replace("image ", "segmentation ", 1)) from error
-    if volume.image.dtype.kind == "f":
-        values = np.unique(volume.image)
-        if len(values) > MAX_SEGMENTS or np.any(values != np.rint(values)):
-            raise BadInputError(f"{who} has fractional values, expected whole labels")
-    segments = _segments_of(metadata) or _segments_of_values(volume.image, who)
-    return SegmentationFile(volume.geometry, segments, (volume.image,))
+        text = str(error).removeprefix(f'image "{place}" ')
+        raise BadInputError(f"{who} {text}") from error
 
 
-def _read_layers(place: Path) -> SegmentationFile:
-    """A `.seg.nrrd` whose overlapping segments lie on several layers, stored as components of a voxel."""
-    image = _open(place)
-    geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    components = image.GetNumberOfComponents()
-    if image.GetDimension() != 3 or geometry.voxel_count * components > MAX_VOXELS:
-        raise BadInputError("is no segmentation of one or several layers on one 3D grid")
-    segments = _segments_of({key: image.GetMetaData(key) for key in image.GetMetaDataKeys()})
-    if not segments:
-        raise BadInputError("has several numbers a voxel but names no segments")
-    if any(s.layer >= components for s in segments):
-        raise BadInputError(f"has {components} layers, but a segment claims to lie on another")
-    try:
-        with quiet_itk():
-            voxels = sitk.GetArrayFromImage(image.Execute())
-    except RuntimeError as error:
-        raise BadInputError(f"is cut off or damaged: {itk_cause(error)}") from error
-    layers = tuple(np.ascontiguousarray(voxels[..., c]) for c in range(components)) if components > 1 else (voxels,)
-    return SegmentationFile(geometry, segments, layers)
+def _read_nrrd_layers(place: Path) -> SegmentationFile:
+    """A `.seg.nrrd`, whose overlapping segments lie on several layers, or a plain label image."""
+    header = read_nrrd_header(place)
+    segments = _segments_of(header.metadata, header.components)
+    if not segments and header.components > 1:
+        raise BadInputError(f"has {header.components} numbers a voxel but names no segments")
+    layers = tuple(read_nrrd(place, header))
+    return SegmentationFile(header.geometry, segments or _segments_of_values(layers[0]), layers)
 
 
-def _open(place: Path) -> sitk.ImageFileReader:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(place))
-    reader.SetImageIO("NrrdImageIO")
-    try:
-        with quiet_itk():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise BadInputError(f"has a damaged header: {itk_cause(error)}") from error
-    return reader
-
-
-def _metadata(place: Path) -> dict[str, str]:
-    reader = _open(place)
-    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-
-
-def _segments_of(metadata: dict[str, str]) -> tuple[Segment, ...]:
+def _segments_of(metadata: dict[str, str], layers: int) -> tuple[Segment, ...]:
+    """Segments in the header of a Slicer segmentation, in their order."""
     numbers = sorted(int(m[1]) for key in metadata if (m := re.fullmatch(r"Segment(\d{1,6})_ID", key)))
     if len(numbers) > MAX_SEGMENTS:
         raise BadInputError(f"has {len(numbers)} segments, at most {MAX_SEGMENTS} are accepted")
-    return tuple(_segment(metadata, number) for number in numbers)
+    segments = tuple(_segment(metadata, number, layers) for number in numbers)
+    lost = [s.name for s in segments if not 0 <= s.layer < layers]
+    if lost:
+        raise BadInputError(f'has a damaged header: segment "{lost[0]}" is on a layer that is not there')
+    return segments
 
 
-def _segment(metadata: dict[str, str], number: int) -> Segment:
+def _segment(metadata: dict[str, str], number: int, layers: int) -> Segment:
     def value(key: str, default: str) -> str:
         return metadata.get(f"Segment{number}_{key}", default).strip()
 
@@ -208,17 +186,20 @@ def _segment(metadata: dict[str, str], number: int) -> Segment:
     entry = dict(tags).get(TERMINOLOGY_TAG)
     identifier = value("ID", "")
     try:
-        color = [min(1.0, max(0.0, float(c))) for c in value("Color", "0.5 0.5 0.5").split()]
+        red, green, blue = (min(1.0, max(0.0, float(c))) for c in value("Color", "0.5 0.5 0.5").split())
         segment = Segment(
             identifier,
             value("Name", identifier),
-            (color[0], color[1], color[2]),
-            int(value("LabelValue", str(number + 1))),
-            int(value("Layer", "0")),
+            (red, green, blue),
+            # Before Slicer 4.11 every segment had a layer of its own, on which it was 1.
+            int(value("LabelValue", "1")),
+            int(value("Layer", str(number) if layers > 1 else "0")),
             tags=tags,
         )
-    except (ValueError, IndexError) as error:
-        raise BadInputError(f'has a damaged description of segment "{identifier}"') from error
+    except ValueError as error:
+        raise BadInputError(
+            f'has a damaged header: segment "{identifier}" has no color, label value or layer'
+        ) from error
     if entry is None:
         return segment
     try:
@@ -227,13 +208,29 @@ def _segment(metadata: dict[str, str], number: int) -> Segment:
         return segment  # a foreign terminology text is no reason to refuse the voxels
 
 
-def _segments_of_values(image: NDArray[np.generic], who: str) -> tuple[Segment, ...]:
-    values = sorted({int(v) for plane in image for v in np.unique(plane)} - {0})
+def _segments_of_values(image: NDArray[np.generic]) -> tuple[Segment, ...]:
+    """A segment for every value of a label image but 0; raises BadInputError if its voxels are no labels."""
+    values: set[int] = set()
+    for plane in image:
+        low, high = plane.min(), plane.max()
+        if not low >= 0 or high > MAX_LABEL or (plane.dtype.kind == "f" and np.any(plane != np.rint(plane))):
+            raise BadInputError(f"is no label image: its voxels are not whole labels 0 to {MAX_LABEL}")
+        there = np.zeros(int(high) + 1, dtype=bool)
+        there[plane.astype(np.int64, copy=False)] = True
+        values.update(np.flatnonzero(there).tolist())
+        if len(values) > MAX_SEGMENTS:
+            raise BadInputError(f"is no label image: it has more than {MAX_SEGMENTS} different values")
+    values.discard(0)
     if not values:
-        raise BadInputError(f"{who} has no labels, only background")
-    if len(values) > MAX_SEGMENTS:
-        raise BadInputError(f"{who} has {len(values)} different values: it is no label image")
-    return tuple(Segment(f"label_{v}", str(v), (0.5, 0.5, 0.5), v) for v in values)
+        raise BadInputError("is empty: it has no labels, only background")
+    return tuple(Segment(f"label_{v}", str(v), (0.5, 0.5, 0.5), v) for v in sorted(values))
+
+
+def _reference_geometry(geometry: Geometry) -> str:
+    """Slicer's text for a grid: the 4x4 matrix from index to RAS mm by rows, then the extent."""
+    i, j, k = (n - 1 for n in geometry.size)
+    numbers = [*(repr(float(x)) for x in geometry.ijk_to_ras.ravel()), "0", str(i), "0", str(j), "0", str(k)]
+    return ";".join(numbers) + ";"
 
 
 def _plain(text: str) -> str:
