@@ -182,6 +182,7 @@ def prepare(
     Raises
     ------
     BadInputError : one sentence on the first thing that is wrong; nothing was written.
+    DeviceError : the device is missing or does not compute.
     """
     check_share(budget)
     levels = parse_window(window)
@@ -191,11 +192,13 @@ def prepare(
     if prompts.given:
         structures = gather_structures(prompts.boxes, prompts.file, prompts.segmentation, prompts.segments)
     from ..engine.bundles import load_bundle
+    from ..engine.devices import resolve_device
     from ..engine.pipeline import SegmentOptions
 
     options = SegmentOptions(bundle, method, device, levels, view)
     if load_bundle(bundle).needs_box and not structures:
         raise BadInputError("no structure to segment: give at least one --box, --prompts or --from-segmentation")
+    resolve_device(device)
     volume = read_volume(image, series, modality)
     check_inside(structures, volume.geometry)
     return Job(volume, tuple(structures), profiles, options, out, budget, overwrite, reference_image)
