@@ -1,0 +1,260 @@
+"""From a volume and prompts to probability, routing and error maps on the input grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import BadInputError
+from ..core.experts import Expert, check_experts
+from ..core.structures import Structure, check_inside, make_structures
+from ..core.volume import Volume
+from ..core.zone import ZONE_BAND_MM, ZONE_FLOOR, decision_zone
+from .bundles import Bundle, load_bundle
+from .deferral import METHODS, make_method
+from .deferral.base import FOREGROUND, DeferralMethod
+from .deferral.experts_routing import BOUNDARY_MM, SHARPNESS, route_by_competence, route_by_shares
+from .devices import resolve_device
+from .maps import Maps
+from .progress import Progress, ProgressMeter
+from .prompted import Prompt, PromptedRun
+from .propagate import Propagation
+from .segmentor import Segmentor
+from .versions import software_versions
+from .views import VIEWS, Display, choose_view, whole_slice
+from .whole_volume import segment_slices, segment_stack
+from .windowing import Window, choose_window
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+__all__ = ["Progress", "SegmentOptions", "Segmented", "segment_volume", "segment_with"]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What to compute, and with what.
+
+    bundle : name of a shipped bundle or path of a bundle folder.
+    method : one of `deferral.METHODS`. device : "auto", "cpu", "cuda" or "cuda:N".
+    window : level and width in the volume's units (HU), or None for the default of the modality or the bundle.
+    view : "auto", "slice" (encode whole slices) or "crop" (encode a crop around the box).
+    propagation : how the box moves from slice to slice.
+
+    Raises
+    ------
+    BadInputError : a method or a view that does not exist, or a window without width.
+    """
+
+    bundle: str | Path = "litemedsam"
+    method: str = "margin"
+    device: str = "auto"
+    window: tuple[float, float] | None = None
+    view: str = "auto"
+    propagation: Propagation = field(default_factory=Propagation)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise BadInputError(f'deferral method "{self.method}" is unknown, expected one of {", ".join(METHODS)}')
+        if self.view not in VIEWS:
+            raise BadInputError(f'view "{self.view}" is unknown, expected one of {", ".join(VIEWS)}')
+        if self.window is not None:
+            Window.of_level(*self.window)
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """The result, voxel for voxel on the grid of the volume.
+
+    Attributes
+    ----------
+    probability : uint8 [s, k, j, i], foreground probability of every structure times 255.
+    routing : uint8 [a, k, j, i], experts first, model last, adding up to exactly 255.
+    error : uint8 [k, j, i], probability that the model's label is wrong times 255, as the method sees it.
+    structures : as given; for nets without prompts one per class.
+    settings : all options, resolved, and "warnings" (sentences). model : of the bundle. versions : of the software.
+    timings : seconds by stage.
+    """
+
+    probability: NDArray[np.uint8]
+    routing: NDArray[np.uint8]
+    error: NDArray[np.uint8]
+    structures: tuple[Structure, ...]
+    settings: dict[str, Any]
+    model: dict[str, Any]
+    versions: dict[str, str]
+    timings: dict[str, float]
+
+
+def segment_volume(
+    volume: Volume,
+    structures: Sequence[Structure],
+    experts: Sequence[Expert],
+    options: SegmentOptions = SegmentOptions(),
+    progress: Callable[[Progress], None] | None = None,
+    make: Callable[[Bundle, torch.device], Segmentor] = Bundle.make_segmentor,
+) -> Segmented:
+    """Load a bundle and segment a volume with deferral.
+
+    Nothing is written. Input is checked before the weights are loaded.
+
+    Parameters
+    ----------
+    progress : told after every slice; what it raises abandons the run.
+    make : makes the segmentor of a bundle on a device; a worker keeps the last one here for the next job.
+
+    Raises
+    ------
+    BadInputError : a box outside the volume (naming the structure), an unknown bundle, method or view, a structure
+        without a box for a segmentor that needs one, a bundle without a head for method "learned".
+    DeviceError : the device is missing, does not work or ran out of memory.
+    """
+    begun = time.perf_counter()
+    check_experts(experts)
+    check_inside(structures, volume.geometry)
+    meter = ProgressMeter(progress)
+    meter.report("load")
+    bundle = load_bundle(options.bundle)
+    method = _method_of(options.method, bundle)
+    segmentor = make(bundle, resolve_device(options.device))
+    loaded = time.perf_counter() - begun
+    default = bundle.windows.get(volume.modality)
+    result = segment_with(segmentor, method, volume, structures, experts, options, meter, default)
+    timings = {"load": loaded, **result.timings, "total": time.perf_counter() - begun}
+    settings = {"bundle": bundle.id, **result.settings}
+    return replace(result, settings=settings, model=bundle.to_json(), timings=timings)
+
+
+def segment_with(
+    segmentor: Segmentor,
+    method: DeferralMethod,
+    volume: Volume,
+    structures: Sequence[Structure],
+    experts: Sequence[Expert],
+    options: SegmentOptions = SegmentOptions(),
+    meter: ProgressMeter | None = None,
+    default_window: Mapping[str, Any] | None = None,
+) -> Segmented:
+    """Segment with a segmentor that is already there; see `segment_volume`. The model record has its name alone.
+
+    default_window : the bundle's for the volume's modality, {"level", "width"} or {"percentiles"}.
+    """
+    begun = time.perf_counter()
+    experts = check_experts(experts)
+    check_inside(structures, volume.geometry)
+    meter = meter or ProgressMeter()
+    geometry = volume.geometry
+    slices = Display.of(geometry).show(volume.image)
+    window = choose_window(slices, volume.modality, options.window, default_window)
+    windowed = time.perf_counter()
+    if segmentor.needs_box:
+        maps, timings, chosen = _segment_prompts(segmentor, method, volume, structures, window, options, meter)
+    else:
+        structures = make_structures((name, None) for name in segmentor.classes)
+        maps, timings, chosen = _segment_classes(segmentor, method, volume, window, meter)
+    segmented = time.perf_counter()
+    meter.report("route")
+    zone = decision_zone(maps.probability, geometry)
+    if maps.shares is None:
+        routing = route_by_competence(maps.defer, maps.probability, zone, experts, geometry)
+    else:
+        routing = route_by_shares(maps.defer, maps.shares, zone, geometry)
+    meter.report("route")
+    done = time.perf_counter()
+    settings = {
+        "method": method.name,
+        "device": str(segmentor.device),
+        "modality": volume.modality,
+        "window": {"level": window.level, "width": window.width},
+        "slicing_axis": "ijk"[geometry.slicing_axis],
+        **chosen,
+        "routing": "competence" if maps.shares is None else "learned",
+        "boundary_mm": BOUNDARY_MM,
+        "competence_sharpness": SHARPNESS,
+        "zone_floor": ZONE_FLOOR,
+        "zone_band_mm": ZONE_BAND_MM,
+        "warnings": _warnings(structures, maps),
+    }
+    timings = {"window": windowed - begun, **timings, "route": done - segmented, "total": done - begun}
+    return Segmented(
+        maps.probability,
+        routing,
+        maps.error,
+        tuple(structures),
+        settings,
+        {"name": segmentor.name},
+        software_versions(),
+        {stage: round(seconds, 4) for stage, seconds in timings.items()},
+    )
+
+
+def _segment_prompts(
+    segmentor: Segmentor,
+    method: DeferralMethod,
+    volume: Volume,
+    structures: Sequence[Structure],
+    window: Window,
+    options: SegmentOptions,
+    meter: ProgressMeter,
+) -> tuple[Maps, dict[str, float], dict[str, Any]]:
+    """Maps, seconds by stage, and what was chosen for the record."""
+    if not structures:
+        raise BadInputError(f'segmentor "{segmentor.name}" needs a box for every structure, got no structure')
+    display = Display.of(volume.geometry)
+    prompts = []
+    for number, structure in enumerate(structures):
+        if structure.box is None:
+            raise BadInputError(f'structure "{structure.name}" has no box, and segmentor "{segmentor.name}" needs one')
+        box = display.box_of(*structure.box.index_range(volume.geometry))
+        prompts.append(Prompt(number, box, choose_view(display, box, options.view)))
+    maps = Maps(volume.geometry.shape, len(structures), display)
+    run = PromptedRun(segmentor, display.show(volume.image), window, method, options.propagation, maps, meter)
+    run.run(prompts)
+    views = {
+        structure.id: {"rows": prompt.view.rows, "columns": prompt.view.columns, "size": prompt.view.size}
+        for structure, prompt in zip(structures, prompts, strict=True)
+    }
+    chosen = {
+        "view": options.view,
+        "views": {name: {key: list(value) for key, value in view.items()} for name, view in views.items()},
+        "propagation": asdict(options.propagation),
+        "slices_encoded": run.encoded,
+    }
+    return maps, dict(run.timings), chosen
+
+
+def _segment_classes(
+    segmentor: Segmentor, method: DeferralMethod, volume: Volume, window: Window, meter: ProgressMeter
+) -> tuple[Maps, dict[str, float], dict[str, Any]]:
+    """The same for nets without prompts."""
+    display = Display.of(volume.geometry)
+    slices = display.show(volume.image)
+    maps = Maps(volume.geometry.shape, len(segmentor.classes), display)
+    view = whole_slice(display)
+
+    def gray(index: int) -> NDArray[np.float32]:
+        return view.resampled(window.apply(slices[index]))
+
+    segment = segment_stack if segmentor.whole_volume else segment_slices
+    timings = segment(segmentor, gray, view, len(slices), method, maps, meter)
+    return maps, timings, {"view": "volume" if segmentor.whole_volume else "slice"}
+
+
+def _method_of(name: str, bundle: Bundle) -> DeferralMethod:
+    if name == "learned":
+        raise BadInputError(f'bundle "{bundle.id}" has no deferral head, so method "learned" cannot be used with it')
+    return make_method(name)
+
+
+def _warnings(structures: Sequence[Structure], maps: Maps) -> list[str]:
+    return [
+        f'nothing was found for "{structure.name}": no voxel reaches a probability of 0.5'
+        for structure, stored in zip(structures, maps.probability, strict=True)
+        if stored.max() < FOREGROUND
+    ]
