@@ -1,0 +1,32 @@
+"""Routing heads for 2D encoder-decoder networks (CENet, U-Nets, ...)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .base import Mode
+from .dense import DenseSettings
+from .routed_net import RoutedNet, last_layer, make_routed_net
+
+
+def encoder_decoder_with_head(
+    net: nn.Module,
+    experts: int,
+    mode: Mode = "consistent",
+    layer: str | None = None,
+    width: int = 32,
+    dilations: tuple[int, ...] = (1, 2, 4),
+    stride: int = 1,
+    frozen: bool = True,
+) -> RoutedNet:
+    """A 2D network with a routing head on the feature map that enters its output layer.
+
+    Parameters
+    ----------
+    net : (B, channels, H, W) to class logits (B, C, H, W). layer : submodule that makes the logits; None to look it up.
+    width, dilations, stride : of the head, see `DenseSettings`. frozen : two-stage training.
+    """
+    settings = DenseSettings(
+        features=1, experts=experts, axes=2, mode=mode, width=width, dilations=dilations, stride=stride
+    )
+    return make_routed_net(net, layer or last_layer(net), settings, frozen=frozen)
