@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,16 +9,35 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from DeferredSegSlicerLib.core.case import open_case, write_case
 from DeferredSegSlicerLib.core.errors import BadInputError
-from DeferredSegSlicerLib.worker.staging import Staging, discard, remove_leftovers, staging_folder
+from DeferredSegSlicerLib.core.experts import load_experts
+from DeferredSegSlicerLib.core.geometry import Geometry
+from DeferredSegSlicerLib.core.structures import make_structures
+from DeferredSegSlicerLib.core.volume import Volume
+from DeferredSegSlicerLib.worker.staging import Staging, discard, remove_leftovers, staging_folder, stamped
+
+EXPERTS = Path(__file__).parents[2] / "Resources" / "Experts" / "default.json"
 
 
-def build(folder: Path, job: str, text: str = "new") -> None:
-    """A case as far as staging knows it."""
-    folder.mkdir()
-    (folder / "case.json").write_text(json.dumps({"settings": {"job": job}}))
-    (folder / "content").write_text(text)
+def build(folder: Path, job: str) -> None:
+    """A small real case that names a job."""
+    geometry = Geometry((2, 3, 4), (1.0, 1.0, 1.0))
+    volume = Volume(np.arange(24, dtype=np.int16).reshape(geometry.shape), geometry)
+    experts = load_experts(EXPERTS)
+    probability = np.zeros((1, *geometry.shape), np.uint8)
+    routing = np.zeros((len(experts) + 1, *geometry.shape), np.uint8)
+    routing[-1] = 255
+    structures = make_structures([("liver", None)])
+    maps = probability, routing, probability[0]
+    write_case(folder, volume, structures, experts, *maps, "margin", stamped({}, job), {"name": "none"}, {})
+
+
+def job_of(case: Path) -> object:
+    """Which job made a case; reads and checks it."""
+    return open_case(case).settings["job"]
 
 
 def make_old(folder: Path) -> None:
@@ -39,7 +57,7 @@ def test_a_case_appears_at_the_commit_and_not_before(a_case_path: Path) -> None:
         build(staging.folder, "j1")
         assert not a_case_path.exists()
         staging.commit(overwrite=False)
-        assert (a_case_path / "content").read_text() == "new"
+        assert job_of(a_case_path) == "j1"
     assert os.listdir(a_case_path.parent) == ["case"]
 
 
@@ -47,21 +65,57 @@ def test_a_job_that_fails_leaves_nothing(a_case_path: Path) -> None:
     with pytest.raises(RuntimeError), Staging(a_case_path, "j1") as staging:
         build(staging.folder, "j1")
         raise RuntimeError
+    assert not a_case_path.parent.exists()  # which was not there before
+    a_case_path.parent.mkdir()
+    with pytest.raises(RuntimeError), Staging(a_case_path, "j1") as staging:
+        raise RuntimeError
     assert os.listdir(a_case_path.parent) == []
+
+
+def test_a_case_whose_review_begins_while_a_job_runs_is_not_replaced(a_case_path: Path) -> None:
+    a_case_path.parent.mkdir()
+    build(a_case_path, "before")
+    with pytest.raises(BadInputError, match="holds a review"), Staging(a_case_path, "j1") as staging:
+        build(staging.folder, "j1")
+        (a_case_path / "review").mkdir()
+        (a_case_path / "review" / "reader.jsonl").write_text("{}")
+        staging.commit(overwrite=True)
+    assert job_of(a_case_path) == "before" and (a_case_path / "review" / "reader.jsonl").exists()
+    assert os.listdir(a_case_path.parent) == ["case"]
 
 
 def test_a_case_that_is_there_is_kept_unless_it_may_be_replaced(a_case_path: Path) -> None:
     a_case_path.parent.mkdir()
-    build(a_case_path, "before", "old")
-    with pytest.raises(BadInputError, match="already there"), Staging(a_case_path, "j1") as staging:
+    build(a_case_path, "before")
+    with pytest.raises(BadInputError, match="exists already"), Staging(a_case_path, "j1") as staging:
         build(staging.folder, "j1")
         staging.commit(overwrite=False)
-    assert (a_case_path / "content").read_text() == "old"
+    assert job_of(a_case_path) == "before"
     with Staging(a_case_path, "j2") as staging:
         build(staging.folder, "j2")
         staging.commit(overwrite=True)
-    assert (a_case_path / "content").read_text() == "new"
+    assert job_of(a_case_path) == "j2"
     assert os.listdir(a_case_path.parent) == ["case"]
+
+
+def test_a_review_that_begins_in_the_very_last_moment_comes_back(
+    a_case_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_case_path.parent.mkdir()
+    build(a_case_path, "before")
+    rename = os.rename
+
+    def while_a_reader_writes(source: Path, target: Path) -> None:
+        if source == a_case_path:
+            (a_case_path / "review").mkdir()
+            (a_case_path / "review" / "reader.jsonl").write_text("{}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", while_a_reader_writes)
+    with pytest.raises(BadInputError, match="reviewed meanwhile"), Staging(a_case_path, "j1") as staging:
+        build(staging.folder, "j1")
+        staging.commit(overwrite=True)
+    assert job_of(a_case_path) == "before" and (a_case_path / "review" / "reader.jsonl").exists()
 
 
 def test_a_job_given_up_from_another_thread_commits_nothing(a_case_path: Path) -> None:
@@ -69,7 +123,7 @@ def test_a_job_given_up_from_another_thread_commits_nothing(a_case_path: Path) -
         build(staging.folder, "j1")
         staging.abandon()
         staging.commit(overwrite=False)
-    assert os.listdir(a_case_path.parent) == []
+    assert not a_case_path.exists()
 
 
 def test_discard_removes_what_the_job_wrote_and_nothing_else(a_case_path: Path) -> None:
@@ -80,6 +134,13 @@ def test_discard_removes_what_the_job_wrote_and_nothing_else(a_case_path: Path) 
     assert os.listdir(a_case_path.parent) == ["case"]
     discard(a_case_path, "somebody-elses")
     assert os.listdir(a_case_path.parent) == []
+
+
+def test_a_case_that_has_replaced_another_stays(a_case_path: Path) -> None:
+    a_case_path.parent.mkdir()
+    build(a_case_path, "j1")
+    discard(a_case_path, "j1", replaced=True)
+    assert a_case_path.exists()
 
 
 def test_a_case_without_a_job_is_never_discarded(a_case_path: Path) -> None:
@@ -116,11 +177,11 @@ def test_a_case_moved_aside_by_a_killed_job_comes_back(a_case_path: Path) -> Non
     staging = Staging(a_case_path, "j1")
     staging.__enter__()
     hidden = staging_folder(a_case_path, "j1")
-    build(hidden / "old", "before", "corrections of a week")  # killed between the two renames of a replacement
+    build(hidden / "old", "before")  # killed between the two renames of a replacement
     staging._lock_file.close()  # type: ignore[union-attr]
     make_old(hidden)
     assert remove_leftovers(a_case_path.parent) == [hidden]
-    assert (a_case_path / "content").read_text() == "corrections of a week"
+    assert job_of(a_case_path) == "before"
     assert os.listdir(a_case_path.parent) == ["case"]
 
 

@@ -79,6 +79,7 @@ class WorkerClient:
     callbacks : whom to tell.
     python : the worker's interpreter; without it DEFERREDSEG_PYTHON, then the interpreter of this program.
     environment : the variables to start from, `os.environ` by default.
+    warm : bundle that the worker loads as soon as it is ready, so that the first job need not wait for that.
     command : program and arguments to start instead of the server, for tests and other servers.
     patience : time limits.
     launch : starts a process from command, environment, working folder and log; `ChildProcess` by default.
@@ -92,6 +93,7 @@ class WorkerClient:
         *,
         python: str | os.PathLike[str] | None = None,
         environment: Mapping[str, str] | None = None,
+        warm: str | os.PathLike[str] | None = None,
         command: Sequence[str] | None = None,
         patience: Patience | None = None,
         launch: Launch = ChildProcess,
@@ -102,6 +104,7 @@ class WorkerClient:
         variables = dict(os.environ if environment is None else environment)
         self.python = worker_interpreter(python, variables)
         self._environment = worker_environment(self.python, variables)
+        self._warm = _bundle_text(warm) if warm is not None else None
         self._command = command
         self._patience = patience or Patience()
         self._launch = launch
@@ -110,6 +113,7 @@ class WorkerClient:
         self._hello: Hello | None = None
         self._job: Segment | None = None
         self._stage = ""
+        self._replaces = False
         self._waiting_failure: Error | None = None
         self._started_at = self._watched_from = self._last_poll = 0.0
 
@@ -149,9 +153,8 @@ class WorkerClient:
             self._waiting_failure = endings.no_start(error, self.python, self.job)
             return
         log.note(f"starting {self.python}")
-        server = [self.python, "-X", "faulthandler", "-m", "DeferredSegSlicerLib.worker.server", "--log", str(log.path)]
         try:
-            self._child = self._launch(self._command or server, self._environment, LIBRARY_FOLDER, log)
+            self._child = self._launch(self._command or self._server(log), self._environment, LIBRARY_FOLDER, log)
         except OSError as error:
             log.close()
             self._waiting_failure = endings.no_start(error, self.python, self.job)
@@ -179,10 +182,9 @@ class WorkerClient:
         if self._job is not None:
             raise RuntimeError("the worker already has a job; wait for it or cancel it")
         image, prompts, experts, case = (os.path.abspath(os.fspath(p)) for p in (image, prompts, experts, case))
-        bundle = os.fspath(bundle)
-        bundle = os.path.abspath(bundle) if os.path.dirname(bundle) else bundle
-        message = Segment(uuid.uuid4().hex, image, prompts, experts, case, bundle, options or Options())
-        self._job, self._stage = message, "start"
+        job = uuid.uuid4().hex
+        message = Segment(job, image, prompts, experts, case, _bundle_text(bundle), options or Options())
+        self._job, self._stage, self._replaces = message, "start", os.path.lexists(case)
         self.start()
         if self._child is not None:
             self._child.send(message)
@@ -240,6 +242,10 @@ class WorkerClient:
             if self._child is not child:  # a callback ended this worker: what else it said is void
                 return
         self._look_after(child, now)
+
+    def _server(self, log: LogFile) -> list[str]:
+        server = [self.python, "-X", "faulthandler", "-m", "DeferredSegSlicerLib.worker.server", "--log", str(log.path)]
+        return server if self._warm is None else [*server, "--warm", self._warm]
 
     def _take(self, message: Message | ProtocolError) -> None:
         if isinstance(message, ProtocolError):
@@ -299,4 +305,10 @@ class WorkerClient:
     def _drop_job(self) -> None:
         job, self._job = self._job, None
         if job is not None:
-            staging.discard(Path(job.case), job.job)
+            staging.discard(Path(job.case), job.job, self._replaces)
+
+
+def _bundle_text(bundle: str | os.PathLike[str]) -> str:
+    """The id as it is, or the absolute path: the worker has another working folder."""
+    text = os.fspath(bundle)
+    return os.path.abspath(text) if os.path.dirname(text) or not isinstance(bundle, str) else text

@@ -45,13 +45,14 @@ def staging_folder(case: Path, job: str) -> Path:
     return case.parent / f"{_PREFIX}{job}"
 
 
-def discard(case: Path, job: str) -> None:
+def discard(case: Path, job: str, replaced: bool = False) -> None:
     """Remove what a job left that was killed: its hidden folder, and its case if it was finished at the last moment.
 
-    The case goes only if its case.json names this very job (see `stamped`). Call it when the job's process is dead.
+    The case goes only if its case.json names this very job (see `stamped`), and not if it has replaced another one:
+    that is gone, and a whole case is better than none. Call it when the job's process is dead.
     """
     _remove_folder(staging_folder(case, job))
-    if _job_of(case) == job:
+    if not replaced and _job_of(case) == job:
         hidden = staging_folder(case, f"{job}-discarded")
         with suppress(OSError):  # it is gone already, or held open on Windows: then a whole case stays
             os.rename(case, hidden)
@@ -122,6 +123,7 @@ class Staging:
         self._lock_file: BinaryIO | None = None
         self._guard = threading.Lock()
         self._abandoned = False
+        self._made: list[Path] = []
 
     @property
     def folder(self) -> Path:
@@ -130,7 +132,7 @@ class Staging:
 
     def __enter__(self) -> Staging:
         with clear_write_errors(self._case):
-            self._case.parent.mkdir(parents=True, exist_ok=True)
+            self._make_parents()
             remove_leftovers(self._case.parent)
             self._root.mkdir()
             (self._root / _NAME_NAME).write_text(self._case.name, encoding="utf-8", errors="surrogateescape")
@@ -139,10 +141,17 @@ class Staging:
             _lock(self._lock_file)
         return self
 
+    def _make_parents(self) -> None:
+        folder = self._case.parent
+        while not folder.exists():
+            self._made.append(folder)
+            folder = folder.parent
+        self._case.parent.mkdir(parents=True, exist_ok=True)
+
     def commit(self, overwrite: bool) -> None:
         """Move the finished case into place in one rename; the case that was there is removed afterwards.
 
-        Raises BadInputError if a case is there that may not be replaced.
+        Raises BadInputError if something is there that may not be replaced, a case that holds a review for one.
         """
         with self._guard:
             if self._abandoned:
@@ -151,14 +160,18 @@ class Staging:
                 self._move(overwrite)
 
     def _move(self, overwrite: bool) -> None:
+        # not at the top: the client imports this file, and needs no SimpleITK
+        from ..core.case_writer import check_target, has_review
+
+        check_target(self._case, overwrite)
         old = self._root / _OLD_NAME
         if os.path.lexists(self._case):
-            if not overwrite:
-                raise BadInputError(f'case folder "{self._case}" is already there; choose another or overwrite it')
             os.rename(self._case, old)
         try:
+            if has_review(old):
+                raise BadInputError(f'case "{self._case}" was reviewed meanwhile and is not replaced; choose another')
             os.rename(self.folder, self._case)
-        except OSError:
+        except (OSError, BadInputError):
             if os.path.lexists(old):
                 os.rename(old, self._case)
             raise
@@ -179,3 +192,6 @@ class Staging:
         if self._lock_file is not None:
             self._lock_file.close()
         _remove_folder(self._root)
+        for folder in self._made:  # innermost first
+            with suppress(OSError):  # not empty: the case is in it, or something of somebody else
+                folder.rmdir()
