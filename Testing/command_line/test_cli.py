@@ -76,6 +76,7 @@ def test_segment_runs_without_any_network_connection(
     _, done = a_real_run
     assert done.returncode == 0, done.stderr
     assert "spleen" in done.stdout and "network:" not in done.stderr
+    assert "Warning" not in done.stderr, "libraries' remarks to programmers are not for the user"
 
 
 def test_the_watch_on_the_network_would_see_a_connection() -> None:

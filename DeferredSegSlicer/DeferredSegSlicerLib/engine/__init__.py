@@ -1,0 +1,1 @@
+"""How a deferral is computed: segmentors, the pipeline and deferral methods, with torch; imports core."""

@@ -58,6 +58,7 @@ class OpenVinoEncoder:
         try:
             with torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", torch.jit.TracerWarning)  # shapes are fixed, as they should be
+                warnings.simplefilter("ignore", FutureWarning)  # tracing is what OpenVINO converts
                 traced = torch.jit.trace(encoder.eval(), example, check_trace=False)
             self._model = openvino.convert_model(traced, input=list(example.shape))
             one = openvino.Core().compile_model(self._model, "CPU", {**self._settings, "NUM_STREAMS": 1})

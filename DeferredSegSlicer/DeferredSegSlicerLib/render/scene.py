@@ -120,5 +120,5 @@ def display_window(image: NDArray[np.generic], settings: Mapping[str, Any]) -> t
     if isinstance(window, Sequence) and not isinstance(window, str) and len(window) == 2:
         return float(window[0]), float(window[1])
     step = max(1, image.size // _SAMPLED_VOXELS)
-    low, high = np.percentile(image.reshape(-1)[::step], [1.0, 99.5])
+    low, high = np.percentile(image.reshape(-1)[::step].astype(np.float32), [1.0, 99.5])
     return float(low + high) / 2, float(max(high - low, 1e-6))
