@@ -29,7 +29,7 @@ lint: install
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
-	@.venv/bin/lint-imports --no-logo
+	@$(RUN) .venv/bin/lint-imports --no-logo
 
 bench: install
 	@for script in Testing/benchmarks/*.py; do echo "== $$script"; $(RUN) "$$script"; done
