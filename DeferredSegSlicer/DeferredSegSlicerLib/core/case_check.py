@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from .atomic import TEMPORARY_PREFIX
-from .case_reader import Case, check_file, sha256_of_file
-from .case_record import RECORD_FILE, REVIEW_FOLDER, read_record
-from .case_writer import label_of
+from .case_reader import Case, check_file, check_header, sha256_of_file
+from .case_record import IMAGE_FILE, PROBABILITY_FILE, ROUTING_FILE, SEGMENTATION_FILE, error_map_file, read_record
+from .case_writer import label_of, strangers
 from .errors import BadInputError, DamagedCaseError
 
 
@@ -20,6 +20,14 @@ class Finding:
 
     severity: Literal["damage", "note"]
     sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.sentence}"
+
+    @property
+    def is_damage(self) -> bool:
+        """True if the case cannot be trusted; a note alone leaves it whole."""
+        return self.severity == "damage"
 
 
 def check_case(path: str | Path) -> list[Finding]:
@@ -36,58 +44,56 @@ def check_case(path: str | Path) -> list[Finding]:
         return [Finding("damage", error.sentence)]
     findings: list[Finding] = []
     case = Case(folder, record)
-    broken: set[str] = set()
+    whole: set[str] = set()
     for name, written in record.files.items():
         try:
             check_file(folder, name, written.bytes)
             if sha256_of_file(folder / name) != written.sha256:
                 raise DamagedCaseError(f'case "{folder}": {name} was changed since it was written')
-        except (DamagedCaseError, OSError) as error:
-            findings.append(Finding("damage", str(error)))
-            broken.add(name)
-    if not broken:
-        findings += _findings_in_maps(case)
-    return findings + _strangers(case)
-
-
-def _findings_in_maps(case: Case) -> list[Finding]:
-    findings: list[Finding] = []
-
-    def attempt(step: Callable[[], None]) -> None:
-        try:
-            step()
+            check_header(case, name)
+            whole.add(name)
         except DamagedCaseError as error:
             findings.append(Finding("damage", error.sentence))
-        except BadInputError as error:
-            findings.append(Finding("note", error.sentence))
+        except OSError as error:
+            findings.append(Finding("damage", f'case "{folder}": {name} cannot be read: {error.strerror}'))
+    return findings + _findings_in_voxels(case, whole) + _notes(case)
 
-    attempt(lambda: _drop(case.volume()))
-    attempt(lambda: _drop(case.routing()))
-    attempt(lambda: _drop(case.error()))
-    attempt(lambda: _label_agrees(case))
+
+def _findings_in_voxels(case: Case, whole: set[str]) -> list[Finding]:
+    """What is wrong with the voxels of files that are as they were written."""
+    steps: list[tuple[set[str], Callable[[], object]]] = [
+        ({IMAGE_FILE} if case.record.image.file else set(), case.volume),
+        ({ROUTING_FILE}, case.routing),
+        ({SEGMENTATION_FILE, PROBABILITY_FILE}, lambda: _check_label(case)),
+    ]
+    steps += [({error_map_file(m)}, lambda m=m: case.error(m)) for m in case.error_maps]  # type: ignore[misc]
+    findings: list[Finding] = []
+    for needed, step in steps:
+        if needed <= whole:
+            try:
+                step()
+            except DamagedCaseError as error:
+                findings.append(Finding("damage", error.sentence))
+            except BadInputError as error:  # an image outside the case is not the case's fault
+                findings.append(Finding("note", error.sentence))
     return findings
 
 
-def _drop(_: object) -> None:
-    """The value was read for its checks."""
-
-
-def _label_agrees(case: Case) -> None:
+def _check_label(case: Case) -> None:
     """Raise DamagedCaseError unless the segmentation is what the probabilities say."""
     label, expected = case.label(), label_of(case.probability())
     wrong = int((label != expected).sum())
     if wrong:
-        raise DamagedCaseError(f'case "{case.folder}": segmentation and probability disagree in {wrong} voxels')
+        raise DamagedCaseError(
+            f'case "{case.folder}": the segmentation disagrees with its probability in {wrong} voxels'
+        )
 
 
-def _strangers(case: Case) -> list[Finding]:
-    """Notes on files that do not belong to the case; what readers keep in review/ does."""
-    known = {RECORD_FILE, *case.record.files}
-    notes = []
-    for place in sorted(case.folder.rglob("*")):
-        name = place.relative_to(case.folder).as_posix()
-        if place.is_dir() or name in known or name.startswith(f"{REVIEW_FOLDER}/"):
-            continue
-        kind = "the remains of a write that was cut off" if TEMPORARY_PREFIX in name else "not part of the case"
-        notes.append(Finding("note", f'case "{case.folder}": {name} is {kind}'))
-    return notes
+def _notes(case: Case) -> list[Finding]:
+    """Notes on files that do not belong to the case."""
+    foreign = [(name, "is not part of the case") for name in strangers(case.folder, case.record)]
+    remains = [
+        (place.relative_to(case.folder).as_posix(), "is what a write left that was cut off; it may be deleted")
+        for place in sorted(case.folder.rglob(f"*{TEMPORARY_PREFIX}*"))
+    ]
+    return [Finding("note", f'case "{case.folder}": {name} {what}') for name, what in foreign + remains]

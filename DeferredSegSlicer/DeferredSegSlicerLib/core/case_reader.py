@@ -22,9 +22,10 @@ from .errors import BadInputError, DamagedCaseError
 from .experts import Expert
 from .geometry import Geometry
 from .image_file import read_image_file
-from .nrrd import read_map
+from .nrrd import check_map_header, check_place, read_map
+from .nrrd_header import read_nrrd_header
 from .structures import Structure
-from .volume import Volume
+from .volume import VOXEL_TYPES, Volume, read_volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +94,16 @@ class Case:
         """Software versions of the run."""
         return self.record.versions
 
+    @property
+    def error_maps(self) -> tuple[str, ...]:
+        """Methods whose error maps are in the case, the case's own first."""
+        stored = [name[len(ERROR_MAP_FOLDER) + 1 : -len(".nrrd")] for name in self.record.files if "/" in name]
+        return (self.method, *sorted(method for method in stored if method != self.method))
+
+    def image(self) -> NDArray[np.generic]:
+        """The voxels of the scan [k, j, i]; see `volume`."""
+        return self.volume().image
+
     def volume(self) -> Volume:
         """The scan.
 
@@ -103,8 +114,7 @@ class Case:
         """
         image = self.record.image
         if image.file is None:
-            path = Path(image.path or "")
-            volume = read_image_file(path, image.modality)
+            volume = read_volume(image.path or "", modality=image.modality)
             self.check_opens_on(volume.geometry, volume.sha256)
             return volume
         path = self._verified(IMAGE_FILE)
@@ -129,9 +139,15 @@ class Case:
                 )
         return routing
 
-    def error(self) -> NDArray[np.uint8]:
-        """Probability, as the method sees it, that the model's label is wrong, times 255: uint8 [k, j, i]."""
-        return self._map(f"{ERROR_MAP_FOLDER}/{self.method}.nrrd", 1)[0]
+    def error(self, method: str | None = None) -> NDArray[np.uint8]:
+        """Probability, as a method sees it, that the model's label is wrong, times 255: uint8 [k, j, i].
+
+        Without `method` it is the case's own; raises BadInputError for one that is not in `error_maps`.
+        """
+        wanted = self.method if method is None else method
+        if wanted not in self.error_maps:
+            raise BadInputError(f'case "{self.folder}" has no map of "{wanted}"; it has: {", ".join(self.error_maps)}')
+        return self._map(f"{ERROR_MAP_FOLDER}/{wanted}.nrrd", 1)[0]
 
     def label(self) -> NDArray[np.uint8]:
         """The model's segmentation: uint8 [k, j, i], 0 background, s + 1 for structure s."""
@@ -169,7 +185,11 @@ class Case:
         if record is None:
             raise DamagedCaseError(f'case "{self.folder}": {name} is missing from case.json')
         path = self.folder / name
-        if sha256_of_file(path) != record.sha256:
+        try:
+            same = sha256_of_file(path) == record.sha256
+        except OSError as error:
+            raise DamagedCaseError(f'case "{self.folder}": {name} cannot be read: {error.strerror}') from error
+        if not same:
             raise DamagedCaseError(f'case "{self.folder}": {name} was changed since it was written')
         return path
 
@@ -177,8 +197,9 @@ class Case:
 def open_case(path: str | Path) -> Case:
     """Open a case folder.
 
-    Its record is read and checked, and every file that it names must be there, be a plain file inside the folder and
-    have the right length; contents are verified when they are read (`core.case_check.check_case` reads everything).
+    Its record is read and checked, and every file that it names must be there, be a plain file inside the folder, have
+    the right length and a header that agrees with the record. Voxels are verified when they are read
+    (`core.case_check.check_case` reads everything).
 
     Raises
     ------
@@ -187,21 +208,42 @@ def open_case(path: str | Path) -> Case:
     """
     folder = Path(path)
     record = read_record(folder)
+    case = Case(folder, record)
     for name, written in record.files.items():
         check_file(folder, name, written.bytes)
-    return Case(folder, record)
+        check_header(case, name)
+    return case
+
+
+def check_header(case: Case, name: str) -> None:
+    """Raise DamagedCaseError unless the NRRD header of a file of the case has the grid and type that it should."""
+    path = case.folder / name
+    components = {PROBABILITY_FILE: len(case.structures), ROUTING_FILE: len(case.agents)}.get(name, 1)
+    try:
+        if name != IMAGE_FILE:
+            check_map_header(path, case.geometry, components)
+            return
+        header = read_nrrd_header(path)
+        check_place(header, path, case.geometry)
+        if header.components != 1 or header.dtype.name not in VOXEL_TYPES:
+            raise BadInputError(f"has {header.components} numbers of {header.dtype.name} a voxel, expected a scan")
+    except (BadInputError, OSError) as error:
+        raise DamagedCaseError(f'case "{case.folder}": {name} {error}') from error
 
 
 def check_file(folder: Path, name: str, length: int) -> None:
     """Raise DamagedCaseError unless a file of a case is there, is no link, and has its length."""
     place = folder
-    for part in name.split("/"):
-        place = place / part
-        if place.is_symlink():
-            raise DamagedCaseError(f'case "{folder}": {name} is a link, expected a file inside the case')
-    if not place.is_file():
-        raise DamagedCaseError(f'case "{folder}": {name} is missing')
-    there = place.stat().st_size
+    try:
+        for part in name.split("/"):
+            place = place / part
+            if place.is_symlink():
+                raise DamagedCaseError(f'case "{folder}": {name} is a link, expected a file inside the case')
+        if not place.is_file():
+            raise DamagedCaseError(f'case "{folder}": {name} is missing')
+        there = place.stat().st_size
+    except OSError as error:
+        raise DamagedCaseError(f'case "{folder}": {name} cannot be read: {error.strerror}') from error
     if there != length:
         raise DamagedCaseError(f'case "{folder}": {name} has {there} bytes, expected {length}')
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from .errors import BadInputError, DamagedCaseError
+from .errors import BadInputError, DamagedCaseError, DeferredSegError
 from .experts import Expert, check_experts
 from .geometry import Geometry
 from .nrrd import WrittenFile
@@ -110,22 +110,24 @@ def read_record(folder: Path) -> CaseRecord:
     BadInputError : no such folder, or it has no case.json.
     DamagedCaseError : case.json is not whole, names a file outside the case, or is of a newer schema.
     """
-    if not folder.is_dir():
-        raise BadInputError(
-            f'case "{folder}" {"is a file, expected a folder" if folder.exists() else "does not exist"}'
-        )
     path = folder / RECORD_FILE
-    if path.is_symlink():
-        raise DamagedCaseError(f'case "{folder}": {RECORD_FILE} is a link, expected a file inside the case')
     try:
+        if not folder.is_dir():
+            raise BadInputError(
+                f'case "{folder}" {"is a file, expected a folder" if folder.exists() else "does not exist"}'
+            )
+        if path.is_symlink():
+            raise DamagedCaseError(f'case "{folder}": {RECORD_FILE} is a link, expected a file inside the case')
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise DamagedCaseError(f'case "{folder}": {RECORD_FILE} is larger than {MAX_RECORD_BYTES >> 20} MiB')
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError as error:
         raise BadInputError(f'folder "{folder}" is no case: it has no {RECORD_FILE}') from error
     except OSError as error:
         raise BadInputError(f'case "{folder}" cannot be read: {error.strerror or error}') from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except DeferredSegError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise DamagedCaseError(f'case "{folder}": {RECORD_FILE} is damaged: {error}') from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
@@ -136,9 +138,14 @@ def read_record(folder: Path) -> CaseRecord:
         )
     try:
         return _record(content)
-    except (BadInputError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         cause = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DamagedCaseError(f'case "{folder}": {RECORD_FILE} is damaged: {cause}') from error
+
+
+def _no_number(text: str) -> float:
+    """NaN and infinity are no JSON."""
+    raise ValueError(f"{text} is not a number of JSON")
 
 
 def _record(content: dict[str, Any]) -> CaseRecord:

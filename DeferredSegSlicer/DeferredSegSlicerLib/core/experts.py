@@ -29,8 +29,8 @@ class Competence:
     def __post_init__(self) -> None:
         for place in PLACES:
             value = getattr(self, place)
-            if not 0.0 <= float(value) <= 1.0:
-                raise BadInputError(f"competence for {place} is {value}, expected 0..1")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+                raise BadInputError(f"competence for {place} is {value!r}, expected a number in 0..1")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ class Expert:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.id):
             raise BadInputError(f"expert id {self.id!r} may have letters, digits, '_' and '-' alone")
-        if not self.name.strip():
-            raise BadInputError(f'expert "{self.id}" needs a name')
+        if not (isinstance(self.name, str) and self.name.strip() and isinstance(self.role, str)):
+            raise BadInputError(f'expert "{self.id}" needs a name and a role in words')
+        if not isinstance(self.available, bool):
+            raise BadInputError(f'available of expert "{self.id}" is {self.available!r}, expected true or false')
         object.__setattr__(self, "color", tuple(float(c) for c in self.color))
         if len(self.color) != 3 or not all(0 <= c <= 1 for c in self.color):
             raise BadInputError(f'color of expert "{self.id}" is not three numbers in 0..1')
@@ -91,7 +93,9 @@ class Expert:
             fields["competence"] = Competence(**fields["competence"])
             fields["color"] = tuple(fields["color"])
             return cls(**fields)
-        except (KeyError, TypeError) as error:
+        except BadInputError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise BadInputError(f"expert {fields.get('id', '?')!r} is not complete: {error}") from error
 
 
@@ -110,7 +114,7 @@ def load_experts(path: Path) -> tuple[Expert, ...]:
     """Read profiles from a JSON file `{"schema": 1, "experts": [...]}`; raises BadInputError naming the file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInputError(f'expert file "{path}" cannot be read: {error}') from error
     if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("experts"), list):
         raise BadInputError(f'expert file "{path}" is not {{"schema": 1, "experts": [...]}}')
