@@ -20,6 +20,7 @@ from DeferredSegSlicerLib.engine.heads import (
 from DeferredSegSlicerLib.engine.heads.canvas import canvas_of, sam_inputs
 from DeferredSegSlicerLib.engine.sam_decoder import make_mask_decoder
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
+from segment_anything.modeling.transformer import Attention
 
 SIZE = 32
 """Channels of the small decoder's tokens."""
@@ -91,6 +92,35 @@ def test_isolated_tokens_leave_masks_and_qualities_as_they_were(
     again = decoder(**prompts)
     assert torch.equal(again.logits, decoded.logits)
     assert not torch.allclose(again.tokens, decoded.tokens, atol=1e-2)
+
+
+def test_isolated_tokens_are_a_joint_pass_in_which_nobody_may_look_at_them(
+    a_small_decoder: MaskDecoder, prompts: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = SamTokenDecoder(a_small_decoder, experts=3)
+    isolated = decoder(**prompts).tokens
+    new, pixels = 4, 36
+
+    def masked(self: Attention, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        heads = [
+            self._separate_heads(linear(x), self.num_heads)
+            for linear, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
+        ]
+        allowed = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool)
+        if k.shape[1] != pixels:
+            allowed[:, -new:] = False
+            if q.shape[1] != pixels:
+                allowed[-new:] = True
+        seen = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=allowed)
+        return self.out_proj(self._recombine_heads(seen))
+
+    monkeypatch.setattr(Attention, "forward", masked)
+    pretrained = torch.cat([a_small_decoder.iou_token.weight, a_small_decoder.mask_tokens.weight]).expand(2, -1, -1)
+    agents = decoder.agent_tokens.weight.expand(2, -1, -1)
+    place = prompts["position"].expand(2, -1, -1, -1)
+    tokens = torch.cat([pretrained, prompts["sparse"], agents], dim=1)
+    hidden, _ = a_small_decoder.transformer(prompts["image"] + prompts["dense"], place, tokens)
+    assert torch.allclose(isolated, hidden[:, -new:], atol=1e-5)
 
 
 def test_isolated_tokens_read_the_prompt_and_the_image(
