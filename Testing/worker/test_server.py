@@ -195,13 +195,15 @@ def test_a_worker_ends_with_its_parent_and_leaves_no_half_written_case(
     parent = subprocess.Popen(command, cwd=LIBRARY, env=ONE_THREAD, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pid, stage = 0, ""
-    while stage != "load":
-        kind, _, value = parent.stdout.readline().strip().partition(" ")
-        assert kind in ("pid", "stage"), f"{kind} {value}"
-        pid, stage = (int(value), stage) if kind == "pid" else (pid, value)
-    assert is_running(pid)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    try:
+        while stage != "load":
+            kind, _, value = parent.stdout.readline().strip().partition(" ")
+            assert kind in ("pid", "stage"), f"{kind} {value}"
+            pid, stage = (int(value), stage) if kind == "pid" else (pid, value)
+        assert is_running(pid)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
     deadline = time.monotonic() + 3
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
