@@ -152,23 +152,23 @@ def test_the_boundary_is_within_three_millimeters_of_the_label():
     stored[4:12, 6:14, 6:18] = 255
     places = places_of(stored, GRID)
     # along i (1 mm): the surface is at 5.5, centers 3..8 are within 3 mm of it; along k (2 mm) centers 3..4 and 2..5
-    assert list(places[8, 10, 0:12]) == [1, 1, 1, 2, 2, 2, 2, 2, 2, 0, 0, 0]
-    assert list(places[0:8, 10, 12]) == [1, 1, 2, 2, 2, 2, 0, 0]
+    assert list(places[8, 10, 0:12]) == [0, 0, 0, 2, 2, 2, 2, 2, 2, 1, 1, 1]
+    assert list(places[0:8, 10, 12]) == [0, 0, 2, 2, 2, 2, 1, 1]
 
 
 def test_a_label_cut_by_the_face_of_the_volume_has_no_boundary_there():
     stored = np.zeros(GRID.shape, np.uint8)
     stored[:, 6:14, 6:18] = 255
-    assert places_of(stored, GRID)[0, 10, 12] == 0
-    assert set(np.unique(places_of(np.full(GRID.shape, 255, np.uint8), GRID))) == {0}
-    assert set(np.unique(places_of(np.zeros(GRID.shape, np.uint8), GRID))) == {1}
+    assert places_of(stored, GRID)[0, 10, 12] == 1
+    assert set(np.unique(places_of(np.full(GRID.shape, 255, np.uint8), GRID))) == {1}
+    assert set(np.unique(places_of(np.zeros(GRID.shape, np.uint8), GRID))) == {0}
 
 
 def test_the_most_competent_expert_of_a_place_gets_most_of_it(three_experts):
     shares = shares_by_place(three_experts)
-    assert list(shares.argmax(axis=1)) == [0, 1, 2]  # foreground, background, boundary
+    assert list(shares.argmax(axis=1)) == [1, 0, 2]  # background, foreground, boundary
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    assert shares[0, 1] / shares[0, 0] == pytest.approx(math.exp((0.88 - 0.97) / 0.02))
+    assert shares[1, 1] / shares[1, 0] == pytest.approx(math.exp((0.88 - 0.97) / 0.02))
 
 
 def test_the_table_of_shares_adds_up_and_gives_the_model_what_is_not_deferred(three_experts):

@@ -16,9 +16,11 @@ from DeferredSegSlicerLib.engine.bundles import Bundle, load_bundle
 from DeferredSegSlicerLib.engine.deferral import make_method
 from DeferredSegSlicerLib.engine.deferral.base import SliceScores
 from DeferredSegSlicerLib.engine.encodings import EncodingStore
+from DeferredSegSlicerLib.engine.litemedsam import load_litemedsam, make_litemedsam
 from DeferredSegSlicerLib.engine.pipeline import SegmentOptions, segment_volume, segment_with
 from DeferredSegSlicerLib.engine.progress import ProgressMeter
 from DeferredSegSlicerLib.engine.segmentor import Encoding
+from DeferredSegSlicerLib.engine.weights import read_weights
 
 STORAGES = [
     ((0, 1, 2), (False, False, False)),
@@ -219,6 +221,22 @@ def test_progress_never_goes_back_and_arrives(BrightnessSegmentor, an_axial_volu
         assert stages == (["segment", "defer", "route"] if method == "tta" else ["segment", "route"])
 
 
+def test_slices_beyond_the_end_of_a_structure_are_neither_encoded_nor_waited_for(
+    BrightnessSegmentor, a_scan, box_of, three_experts
+):
+    volume = a_scan()
+    image = volume.image.copy()
+    image[:3] = image[8:] = -100
+    volume = replace(volume, image=image)
+    structures = make_structures([("blob", box_of(volume, (6, 6, 0), (36, 26, 12)))])
+    reports: list = []
+    segmentor = BrightnessSegmentor()
+    result = run(segmentor, volume, structures, three_experts, "tta", reports)
+    assert len(segmentor.seen) == 7 * 6  # slices 3..7 and an empty one at each end, six times each
+    assert set(np.flatnonzero((result.probability[0] >= 128).any(axis=(1, 2)))) == {3, 4, 5, 6, 7}
+    assert reports[-1].done == reports[-1].total
+
+
 def test_the_time_left_adds_up_the_work_of_every_kind():
     reports: list = []
     meter = ProgressMeter(reports.append)
@@ -362,7 +380,8 @@ def test_an_unknown_bundle_and_a_missing_head_are_refused(an_axial_volume, two_s
 def test_litemedsam_finds_a_bright_blob_whatever_the_storage(
     a_scan, box_of, three_experts, stored_differently, monkeypatch
 ):
-    segmentor = load_bundle("litemedsam").make_segmentor(torch.device("cpu"))
+    network = load_litemedsam(read_weights(load_bundle("litemedsam").weights), "litemedsam")
+    segmentor = make_litemedsam(network, torch.device("cpu"), backend="torch")
     monkeypatch.setattr(Bundle, "make_segmentor", lambda bundle, device: segmentor)  # loaded once for both runs
     volume = a_scan((64, 56, 3), (1.2, 1.2, 6.0))
     structures = make_structures([("blob", box_of(volume, (20, 12, 1), (56, 42, 2)))])

@@ -17,8 +17,11 @@ from .segmentor import Encoding, Segmentor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IN_MEMORY = 128
-"""Encodings kept in memory, 256 MB for LiteMedSAM; more go to a temporary file that vanishes with the process."""
+IN_MEMORY = 64
+"""Encodings kept in memory, 128 MB for LiteMedSAM; more go to a temporary file that vanishes with the process."""
+
+CPU_BATCH = 4
+"""Slices encoded at once on the CPU at most: more would not be faster, and make progress and cancel sluggish."""
 
 
 class EncodingStore:
@@ -28,12 +31,18 @@ class EncodingStore:
     gray : gives the slice view (H, W) float32 in 0..1 of a slice index.
     in_memory : how many encodings stay in memory; the ones used longest ago are written to a temporary file, and
         encoded afresh when needed again if the disk has no room for them.
+    with_images : whether the network's input is kept with each encoding.
     """
 
     def __init__(
-        self, segmentor: Segmentor, gray: Callable[[int], NDArray[np.float32]], in_memory: int = IN_MEMORY
+        self,
+        segmentor: Segmentor,
+        gray: Callable[[int], NDArray[np.float32]],
+        in_memory: int = IN_MEMORY,
+        with_images: bool = True,
     ) -> None:
         self.encoded = 0
+        self._with_images = with_images
         self._segmentor = segmentor
         self._gray = gray
         self._in_memory = in_memory
@@ -71,18 +80,24 @@ class EncodingStore:
         return index in self._kept or index in self._places
 
     def _encode(self, index: int, soon: Iterable[int]) -> Encoding:
-        batch = max(1, min(int(getattr(self._segmentor, "batch", 1)), self._in_memory))
+        most = self._in_memory if self._segmentor.device.type == "cuda" else min(CPU_BATCH, self._in_memory)
+        batch = max(1, min(int(getattr(self._segmentor, "batch", 1)), most))
         wanted = [index]
         for other in soon:
             if len(wanted) == batch:
                 break
             if other not in self and other not in wanted:
                 wanted.append(other)
-        made = [_kept_form(e) for e in self._segmentor.encode(np.stack([self._gray(n) for n in wanted]))]
+        made = [self._kept_form(e) for e in self._segmentor.encode(np.stack([self._gray(n) for n in wanted]))]
         self.encoded += len(wanted)
         for other, encoding in zip(wanted[1:], made[1:], strict=True):
             self._keep(other, encoding)
         return made[0]
+
+    def _kept_form(self, encoding: Encoding) -> Encoding:
+        """In half precision and in main memory, so that results do not depend on what was spilled."""
+        half = encoding.halved()
+        return replace(half, features=half.features.cpu(), image=half.image if self._with_images else None)
 
     def _keep(self, index: int, encoding: Encoding) -> None:
         self._kept[index] = encoding
@@ -121,12 +136,6 @@ class EncodingStore:
             image = np.empty(form.image.shape, dtype=np.float32)
             _fill(self._file, image)
         return replace(form, features=features, image=image)
-
-
-def _kept_form(encoding: Encoding) -> Encoding:
-    """In half precision and in main memory, so that results do not depend on what was spilled."""
-    half = encoding.halved()
-    return replace(half, features=half.features.cpu())
 
 
 def _fill(file: Any, array: NDArray[Any]) -> None:

@@ -105,7 +105,7 @@ class PromptedRun:
 
         indices = range(min(union), max(union) + 1)
         at_work = self.method.start(ViewRun(self.segmentor, view, len(members), indices, gray, step))
-        with EncodingStore(self.segmentor, gray) as store:
+        with EncodingStore(self.segmentor, gray, with_images=self.method.wants_features) as store:
             for number, prompt in enumerate(members):
                 steps = propagate(
                     prompt.box.first[0],

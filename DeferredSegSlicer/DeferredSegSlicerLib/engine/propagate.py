@@ -39,7 +39,7 @@ class Propagation:
     BadInputError : a value out of range.
     """
 
-    trust: float = 0.7
+    trust: float = 0.85
     reach: float = 5.0
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ _ORDERS = {2: ("IS", "AP", "RL"), 1: ("AP", "SI", "RL"), 0: ("RL", "SI", "AP")}
 CONTEXT = 2.0
 """Side of a crop, in lengths of the box's longer side."""
 
-SMALL = 0.1
+SMALL = 0.125
 """Boxes below this share of the slice's longer side are cropped."""
 
 NETWORK_PIXELS = 256

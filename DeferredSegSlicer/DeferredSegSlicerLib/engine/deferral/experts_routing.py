@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.experts import PLACES, Expert
+from ...core.experts import Expert
 from ...core.geometry import Geometry
 from ...core.quantize import quantize_shares
 from ...core.zone import Zone, dilated
@@ -27,16 +27,19 @@ BOUNDARY_MM = 3.0
 SHARPNESS = 0.02
 """A competence that is this much lower gets 1/e of the share, so that specialities matter."""
 
-_FOREGROUND, _BACKGROUND, _BOUNDARY = (PLACES.index(place) for place in ("foreground", "background", "boundary"))
+PLACE_ORDER = ("background", "foreground", "boundary")
+"""Codes 0, 1, 2 of the places in a map; background first, since zeros that nobody writes to take no memory."""
+
+_FOREGROUND, _BOUNDARY = 1, 2
 _CHUNK = 1 << 20
 
 
 def shares_by_place(experts: Sequence[Expert]) -> NDArray[np.float64]:
-    """Conditional shares (place, expert), places as in `PLACES`: q_j in proportion to exp((c_j - max c) / 0.02).
+    """Conditional shares (place, expert), places as in `PLACE_ORDER`: q_j in proportion to exp((c_j - max c) / 0.02).
 
     Availability and cost do not enter: they belong to the reader's day, and are applied to the stored map.
     """
-    competence = np.array([[getattr(expert.competence, place) for expert in experts] for place in PLACES])
+    competence = np.array([[getattr(expert.competence, place) for expert in experts] for place in PLACE_ORDER])
     weights = np.exp((competence - competence.max(axis=1, keepdims=True)) / SHARPNESS)
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -45,7 +48,7 @@ def routing_table(experts: Sequence[Expert]) -> NDArray[np.uint8]:
     """Stored shares (agent, place, 256 deferral scores), model last; every column adds up to exactly 255."""
     shares = shares_by_place(experts)
     defer = np.arange(256) / 255.0
-    table = np.concatenate([shares.T[:, :, None] * defer, np.broadcast_to(1 - defer, (1, len(PLACES), 256))])
+    table = np.concatenate([shares.T[:, :, None] * defer, np.broadcast_to(1 - defer, (1, len(PLACE_ORDER), 256))])
     return quantize_shares(table)
 
 
@@ -65,13 +68,12 @@ def route_by_competence(
     flat = defer.reshape(-1)
     for structure, stored in enumerate(probability):
         places = places_of(stored, geometry).reshape(-1)
-        chosen = zone.indices[zone.structure == structure]
-        for start in range(0, len(chosen), _CHUNK):
-            part = chosen[start : start + _CHUNK]
-            part = part[flat[part] > 0]
-            rows = table[:, places[part].astype(np.intp) * 256 + flat[part]]
-            for agent, values in enumerate(rows):
-                routing[agent].reshape(-1)[part] = values
+        for start in range(0, len(zone), _CHUNK):
+            part = zone.indices[start : start + _CHUNK]
+            part = part[(zone.structure[start : start + _CHUNK] == structure) & (flat[part] > 0)]
+            column = places[part].astype(np.intp) * 256 + flat[part]
+            for agent, row in enumerate(table):
+                routing[agent].reshape(-1)[part] = row[column]
     return routing
 
 
@@ -104,31 +106,30 @@ def untouched_routing(geometry: Geometry, experts: int) -> NDArray[np.uint8]:
 
 
 def places_of(stored: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """Index into `PLACES` of every voxel [k, j, i], by the structure's label {p >= 0.5}.
+    """Index into `PLACE_ORDER` of every voxel [k, j, i], by the structure's label {p >= 0.5}.
 
     A voxel is at the boundary if, along the index axes, its center is within `BOUNDARY_MM` of the label's surface,
     which runs half a voxel off the outermost centers (Chebyshev distance in mm). The volume's faces are no surface.
     """
-    places = np.full(geometry.shape, _BACKGROUND, dtype=np.uint8)
-    label: NDArray[np.bool_] = np.greater_equal(stored, FOREGROUND)
+    places = np.zeros(geometry.shape, dtype=np.uint8)
     radius = [math.floor(BOUNDARY_MM / spacing + 0.5) for spacing in reversed(geometry.spacing)]
-    box = _grown_box(label, radius)
+    box = _label_box(stored, radius)
     if box is None:
         return places
-    inside: NDArray[np.bool_] = label[box]
+    inside: NDArray[np.bool_] = np.greater_equal(stored[box], FOREGROUND)
     places[box][inside] = _FOREGROUND
     places[box][dilated(inside, radius) & dilated(~inside, radius)] = _BOUNDARY
     return places
 
 
-def _grown_box(label: NDArray[np.bool_], radius: list[int]) -> tuple[slice, ...] | None:
-    """Index box of a mask, grown by the radius and at least a voxel, and cut to the volume; None if it is empty."""
-    planes = np.flatnonzero(label.any(axis=(1, 2)))
+def _label_box(stored: NDArray[np.uint8], radius: list[int]) -> tuple[slice, ...] | None:
+    """Index box of the label, grown by the radius and at least a voxel, and cut to the volume; None if it is empty."""
+    planes = np.flatnonzero(stored.max(axis=(1, 2)) >= FOREGROUND)
     if not len(planes):
         return None
-    shadow: Any = label[planes[0] : planes[-1] + 1].any(axis=0)
+    shadow: NDArray[Any] = stored[planes[0] : planes[-1] + 1].max(axis=0) >= FOREGROUND
     found = (planes, np.flatnonzero(shadow.any(axis=1)), np.flatnonzero(shadow.any(axis=0)))
     return tuple(
         slice(max(0, int(f[0]) - max(r, 1)), min(size, int(f[-1]) + max(r, 1) + 1))
-        for f, r, size in zip(found, radius, label.shape, strict=True)
+        for f, r, size in zip(found, radius, stored.shape, strict=True)
     )
