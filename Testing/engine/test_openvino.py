@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from DeferredSegSlicerLib.engine.openvino_encoder import OpenVinoEncoder
+from DeferredSegSlicerLib.engine.openvino_encoder import OpenVinoEncoder, import_openvino
 from DeferredSegSlicerLib.engine.tiny_vit import TinyViTEncoder
 
 pytest.importorskip("openvino_telemetry", reason="openvino is an optional extra")
@@ -56,13 +56,42 @@ def test_the_listener_hears_the_telemetry_when_it_is_let_in(tmp_path):
 
 
 @torch.inference_mode()
-def test_the_embeddings_are_those_of_torch_for_one_slice_and_for_many():
+@pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 2), (8, 4)])
+def test_the_embeddings_are_those_of_torch_for_one_slice_and_for_many(threads, streams):
     torch.manual_seed(4)
     encoder = TinyViTEncoder().eval()
-    converted = OpenVinoEncoder(encoder, 64, threads=2)
+    converted = OpenVinoEncoder(encoder, 64, threads=threads, precision="f32")
     images = torch.rand(5, 3, 64, 64)
     expected = encoder(images)
-    assert converted.streams == 2
+    assert converted.streams == streams
     assert torch.allclose(converted(images), expected, atol=1e-4)
     assert torch.allclose(converted(images[4:]), expected[4:], atol=1e-4)
     assert torch.allclose(converted(images[:2]), expected[:2], atol=1e-4)
+
+
+@torch.inference_mode()
+def test_mixed_precision_is_close_to_torch_and_auto_takes_it_only_where_the_processor_has_it():
+    torch.manual_seed(4)
+    encoder = TinyViTEncoder().eval()
+    images = torch.rand(2, 3, 64, 64)
+    expected = encoder(images)
+    mixed = OpenVinoEncoder(encoder, 64, threads=2, precision="mixed")(images)
+    assert (mixed - expected).abs().mean() < 0.02 * expected.abs().mean()
+    capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    chosen = OpenVinoEncoder(encoder, 64, threads=2, precision="auto").precision
+    assert chosen == ("mixed" if "BF16" in capabilities else "f32")
+
+
+@torch.inference_mode()
+def test_the_halves_of_the_encoder_are_the_encoder():
+    torch.manual_seed(4)
+    encoder = TinyViTEncoder().eval()
+    image = torch.rand(1, 3, 64, 64)
+    for stages in (0, 2, 4):
+        first, second = encoder.halves(stages)
+        assert torch.equal(second(first(image)), encoder(image))
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="f64"):
+        OpenVinoEncoder(TinyViTEncoder(), 64, precision="f64")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from DeferredSegSlicerLib.core.errors import BadInputError
-from DeferredSegSlicerLib.engine.propagate import Propagation, extent_of, propagate
+from DeferredSegSlicerLib.engine.propagate import Propagation, extent_of, propagate, without_crumbs
 
 PROMPT = np.array([10, 10, 50, 50], np.float32)
 
@@ -100,3 +100,25 @@ def test_the_extent_of_a_mask_is_its_outermost_pixels():
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(BadInputError, match="propagation"):
         Propagation(**values)
+
+
+def test_stray_pixels_do_not_widen_the_box_but_a_second_lobe_does():
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    mask[12:16, 25:30] = True
+    mask[38, 38] = mask[0, 5] = True
+    np.testing.assert_array_equal(extent_of(without_crumbs(mask, 0.1)), [10, 10, 29, 19])
+    np.testing.assert_array_equal(extent_of(without_crumbs(mask, 0.5)), [10, 10, 19, 19])
+    np.testing.assert_array_equal(extent_of(without_crumbs(mask, 0.0)), [5, 0, 38, 38])
+
+
+def test_a_label_of_crumbs_alone_keeps_its_largest_and_an_empty_one_stays_empty():
+    mask = np.zeros((5, 5), bool)
+    assert not without_crumbs(mask, 0.1).any()
+    mask[2, 2] = True
+    np.testing.assert_array_equal(without_crumbs(mask, 1.0), mask)
+
+
+def test_a_share_of_crumbs_out_of_range_is_refused():
+    with pytest.raises(BadInputError, match="crumbs"):
+        Propagation(crumb=1.5)

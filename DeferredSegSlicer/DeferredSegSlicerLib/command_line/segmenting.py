@@ -45,6 +45,13 @@ class ImageKind(str, Enum):
     other = "other"
 
 
+class Precision(str, Enum):
+    """In which precision the encoder computes on the CPU."""
+
+    auto = "auto"
+    f32 = "f32"
+
+
 class Encoded(str, Enum):
     """What the network sees of a slice."""
 
@@ -122,6 +129,9 @@ def segment(
         float, typer.Option(metavar="SHARE", help="Share of the decision zone to defer, 0 to 1.")
     ] = DEFAULT_BUDGET,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="On the CPU: bfloat16 in part where that is faster, or float32 throughout.")
+    ] = Precision.auto,
     window: Annotated[
         str | None, typer.Option(metavar="LEVEL,WIDTH", help="Gray window; CT 40,400 and MR percentiles by default.")
     ] = None,
@@ -148,6 +158,7 @@ def segment(
         method=method.value,
         budget=budget,
         device=device,
+        precision=precision.value,
         window=window,
         view=view.value,
         series=series,
@@ -169,6 +180,7 @@ def prepare(
     method: str = "margin",
     budget: float = DEFAULT_BUDGET,
     device: str = "auto",
+    precision: str = "auto",
     window: str | None = None,
     view: str = "auto",
     series: str | None = None,
@@ -195,7 +207,7 @@ def prepare(
     from ..engine.devices import resolve_device
     from ..engine.pipeline import SegmentOptions
 
-    options = SegmentOptions(bundle, method, device, levels, view)
+    options = SegmentOptions(bundle, method, device, levels, view, precision=precision)
     if load_bundle(bundle).needs_box and not structures:
         raise BadInputError("no structure to segment: give at least one --box, --prompts or --from-segmentation")
     resolve_device(device)

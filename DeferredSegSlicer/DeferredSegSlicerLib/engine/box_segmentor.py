@@ -25,6 +25,7 @@ class BoxSegmentor:
     fit: "pad" resizes the longest side to the network's input by area averaging and pads with zeros at the bottom and
     right (LiteMedSAM); "stretch" resizes both sides bicubically and so gives up the aspect ratio (MedSAM).
     batch: how many slices are encoded at once; halved by itself when the memory does not suffice.
+    arithmetic: what computes the embedding and in which precision, for the case's record.
     """
 
     needs_box = True
@@ -40,6 +41,7 @@ class BoxSegmentor:
         fit: Literal["pad", "stretch"],
         device: torch.device,
         batch: int = 1,
+        arithmetic: str = "torch f32",
     ) -> None:
         self.name = name
         self.encoder = encoder
@@ -48,6 +50,7 @@ class BoxSegmentor:
         self.fit = fit
         self.device = device
         self.batch = batch
+        self.arithmetic = arithmetic
 
     @torch.inference_mode()
     def encode(self, slices: np.ndarray) -> list[Encoding]:

@@ -51,9 +51,9 @@ class Bundle:
         """The weights file."""
         return self.folder / self.file
 
-    def make_segmentor(self, device: torch.device, threads: int | None = None) -> Segmentor:
+    def make_segmentor(self, device: torch.device, precision: str = "auto", threads: int | None = None) -> Segmentor:
         """Check and load the weights and make the segmentor; see the function `make_segmentor`."""
-        return make_segmentor(self, device, threads)
+        return make_segmentor(self, device, precision, threads)
 
     def to_json(self) -> dict[str, Any]:
         """What a case records of the model: no path, nothing of this machine."""
@@ -105,9 +105,12 @@ def load_bundle(which: str | Path) -> Bundle:
     raise BadInputError(f'bundle "{text}" is neither known (there are: {known}) nor a folder with a bundle.json')
 
 
-def make_segmentor(bundle: Bundle | str | Path, device: torch.device, threads: int | None = None) -> Segmentor:
+def make_segmentor(
+    bundle: Bundle | str | Path, device: torch.device, precision: str = "auto", threads: int | None = None
+) -> Segmentor:
     """Load a bundle's weights, after their sha256 has been checked, and make the segmentor on `device`.
 
+    precision: of LiteMedSAM's encoder on the CPU, see `openvino_encoder.OpenVinoEncoder`.
     threads: for OpenVINO on the CPU, None for all cores.
     """
     if not isinstance(bundle, Bundle):
@@ -124,7 +127,8 @@ def make_segmentor(bundle: Bundle | str | Path, device: torch.device, threads: i
     if bundle.family == "litemedsam":
         from .litemedsam import load_litemedsam, make_litemedsam
 
-        return make_litemedsam(load_litemedsam(tensors, source), device, bundle.name, threads=threads)
+        network = load_litemedsam(tensors, source)
+        return make_litemedsam(network, device, bundle.name, threads=threads, precision=precision)
     if bundle.family == "sam":
         from .sam_vit import load_sam, make_sam
 

@@ -69,7 +69,7 @@ def make_litemedsam(
     name: str = "LiteMedSAM",
     backend: str = "auto",
     threads: int | None = None,
-    precision: str = "f32",
+    precision: str = "auto",
 ) -> BoxSegmentor:
     """A segmentor around `network`, which is left as it is.
 
@@ -84,7 +84,9 @@ def make_litemedsam(
     if device.type == "cpu" and (backend == "openvino" or (backend == "auto" and openvino_is_installed())):
         encoder = OpenVinoEncoder(folded.image_encoder, INPUT_SIZE, threads, precision)
         batch = CPU_BATCH
+        arithmetic = f"OpenVINO {encoder.precision}"
     else:
         encoder = folded.image_encoder.to(device).to(memory_format=torch.channels_last)
         batch = GPU_BATCH if device.type == "cuda" else 1
-    return BoxSegmentor(name, encoder, decoder, INPUT_SIZE, "pad", device, batch)
+        arithmetic = "torch f16" if device.type == "cuda" else "torch f32"
+    return BoxSegmentor(name, encoder, decoder, INPUT_SIZE, "pad", device, batch, arithmetic)

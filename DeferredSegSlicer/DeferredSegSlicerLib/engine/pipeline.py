@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "SegmentOptions", "Segmented", "segment_volume", "segment_with"]
 
 
+PRECISIONS = ("auto", "f32")
+"""Names of the ways to compute that may be asked for."""
+
+
 @dataclass(frozen=True)
 class SegmentOptions:
     """What to compute, and with what.
@@ -46,10 +50,11 @@ class SegmentOptions:
     window : level and width in the volume's units (HU), or None for the default of the modality or the bundle.
     view : "auto", "slice" (encode whole slices) or "crop" (encode a crop around the box).
     propagation : how the box moves from slice to slice.
+    precision : "auto" (mixed where the CPU computes bfloat16) or "f32"; for LiteMedSAM's encoder on the CPU.
 
     Raises
     ------
-    BadInputError : a method or a view that does not exist, or a window without width.
+    BadInputError : a method, a view or a precision that does not exist, or a window without width.
     """
 
     bundle: str | Path = "litemedsam"
@@ -58,12 +63,15 @@ class SegmentOptions:
     window: tuple[float, float] | None = None
     view: str = "auto"
     propagation: Propagation = field(default_factory=Propagation)
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise BadInputError(f'deferral method "{self.method}" is unknown, expected one of {", ".join(METHODS)}')
         if self.view not in VIEWS:
             raise BadInputError(f'view "{self.view}" is unknown, expected one of {", ".join(VIEWS)}')
+        if self.precision not in PRECISIONS:
+            raise BadInputError(f'precision "{self.precision}" is unknown, expected one of {", ".join(PRECISIONS)}')
         if self.window is not None:
             Window.of_level(*self.window)
 
@@ -98,7 +106,7 @@ def segment_volume(
     experts: Sequence[Expert],
     options: SegmentOptions = SegmentOptions(),
     progress: Callable[[Progress], None] | None = None,
-    make: Callable[[Bundle, torch.device], Segmentor] = Bundle.make_segmentor,
+    make: Callable[[Bundle, torch.device, str], Segmentor] = Bundle.make_segmentor,
 ) -> Segmented:
     """Load a bundle and segment a volume with deferral.
 
@@ -122,7 +130,7 @@ def segment_volume(
     meter.report("load")
     bundle = load_bundle(options.bundle)
     method = _method_of(options.method, bundle)
-    segmentor = make(bundle, resolve_device(options.device))
+    segmentor = make(bundle, resolve_device(options.device), options.precision)
     loaded = time.perf_counter() - begun
     default = bundle.windows.get(volume.modality)
     result = segment_with(segmentor, method, volume, structures, experts, options, meter, default)
@@ -170,6 +178,7 @@ def segment_with(
     settings = {
         "method": method.name,
         "device": str(segmentor.device),
+        "arithmetic": getattr(segmentor, "arithmetic", "torch f32"),
         "modality": volume.modality,
         "window": {"level": window.level, "width": window.width},
         "slicing_axis": "ijk"[geometry.slicing_axis],

@@ -16,7 +16,7 @@ from .devices import memory_errors_as_advice
 from .encodings import EncodingStore
 from .maps import Maps
 from .progress import ProgressMeter
-from .propagate import Propagation, extent_of, propagate
+from .propagate import Propagation, extent_of, propagate, without_crumbs
 from .segmentor import Encoding, Prediction, Segmentor
 from .views import IndexBox, SliceView
 from .windowing import Window
@@ -113,7 +113,7 @@ class PromptedRun:
                     prompt.box.rectangle,
                     view.pixels_per_network_pixel,
                     partial(self._look, store, prompt),
-                    partial(_extent, view),
+                    partial(_extent, view, self.how.crumb),
                     self.how,
                 )
                 looked = 0
@@ -154,7 +154,7 @@ class PromptedRun:
         return _Look(encoding, prediction, box, stored)
 
 
-def _extent(view: SliceView, look: _Look) -> NDArray[np.float32] | None:
-    """Display rectangle of the label."""
-    found = extent_of(look.stored >= FOREGROUND)
+def _extent(view: SliceView, crumb: float, look: _Look) -> NDArray[np.float32] | None:
+    """Display rectangle of the label without its crumbs."""
+    found = extent_of(without_crumbs(look.stored >= FOREGROUND, crumb))
     return None if found is None else found + np.array([view.columns[0], view.rows[0]] * 2, dtype=np.float32)

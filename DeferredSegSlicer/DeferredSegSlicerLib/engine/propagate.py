@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+import SimpleITK as sitk
 
 from ..core.errors import BadInputError
 
@@ -26,27 +27,32 @@ Answer = TypeVar("Answer")
 class Propagation:
     """How the box of the next slice follows from the slice before; see docs/decisions/0002 for the figures.
 
-    The bounding box of the previous slice's label is grown by `reach`, cut to the prompt box, and then averaged with
-    the prompt box.
+    The bounding box of the previous slice's label, without its crumbs, is grown by `reach`, cut to the prompt box, and
+    then averaged with the prompt box.
 
     Attributes
     ----------
     trust : weight of the previous slice's box, 0..1: 1 goes by it alone, 0 takes the prompt box on every slice.
     reach : pixels of a 256-pixel network input.
+    crumb : connected pieces of the label below this share of its largest piece do not widen the box, 0..1: a single
+        stray pixel would otherwise let the next slice's box take in a neighbor.
 
     Raises
     ------
     BadInputError : a value out of range.
     """
 
-    trust: float = 0.85
+    trust: float = 1.0
     reach: float = 5.0
+    crumb: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.trust <= 1.0:
             raise BadInputError(f"propagation trusts the previous slice by {self.trust}, expected 0..1")
         if not (math.isfinite(self.reach) and self.reach >= 0):
             raise BadInputError(f"propagation reaches {self.reach} pixels further, expected 0 or more")
+        if not 0.0 <= self.crumb <= 1.0:
+            raise BadInputError(f"propagation takes pieces below {self.crumb} for crumbs, expected 0..1")
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,17 @@ def propagate(
                 previous = extent(answer)
             yield Step(index, rectangle, answer)
             index += direction
+
+
+def without_crumbs(mask: NDArray[np.bool_], crumb: float) -> NDArray[np.bool_]:
+    """A mask (h, w) without its connected pieces (8-connectivity) below `crumb` of the largest piece's pixels."""
+    if crumb <= 0 or not mask.any():
+        return mask
+    pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)), True))
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept: NDArray[np.bool_] = sizes >= max(1.0, crumb * float(sizes.max()))
+    return kept[pieces]
 
 
 def extent_of(mask: NDArray[np.bool_]) -> Rectangle | None:

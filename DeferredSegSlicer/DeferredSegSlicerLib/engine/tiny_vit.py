@@ -66,6 +66,10 @@ class TinyViTEncoder(nn.Module):
         """Embed images (B, 3, H, W)."""
         return self.neck(self.stages(self.patch_embed(image)))
 
+    def halves(self, stages: int) -> tuple[nn.Module, nn.Module]:
+        """The embedding with the first `stages` stages, and the rest; one after the other they are the encoder."""
+        return nn.Sequential(self.patch_embed, *self.stages[:stages]), nn.Sequential(*self.stages[stages:], self.neck)
+
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """Fold every batch normalization into its convolution, in place; for inference only, the outputs stay the same."""

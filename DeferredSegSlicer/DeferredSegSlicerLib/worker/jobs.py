@@ -38,12 +38,12 @@ class Warm:
         self._key: tuple[str, ...] = ()
         self._segmentor: Segmentor | None = None
 
-    def __call__(self, bundle: Bundle, device: torch.device) -> Segmentor:
+    def __call__(self, bundle: Bundle, device: torch.device, precision: str = "auto") -> Segmentor:
         """The segmentor of a bundle on a device, loaded if it is not the one from before."""
-        key = (str(bundle.folder), bundle.sha256, str(device))
+        key = (str(bundle.folder), bundle.sha256, str(device), precision)
         if self._segmentor is None or key != self._key:
             self.clear()  # first, so that two networks are never held
-            self._segmentor, self._key = bundle.make_segmentor(device), key
+            self._segmentor, self._key = bundle.make_segmentor(device, precision), key
         return self._segmentor
 
     def clear(self) -> None:
