@@ -81,7 +81,7 @@ def convert(checkpoint: Path, output: Path) -> str:
             "family": "litemedsam",
             "file": WEIGHTS,
             "sha256": digest,
-            "licence": "Apache-2.0",
+            "license": "Apache-2.0",
             "windows": {
                 "CT": {"level": 40.0, "width": 400.0},
                 "MR": {"percentiles": [0.5, 99.5]},

@@ -14,7 +14,7 @@ from DeferredSegSlicerLib.cli import explained
 from DeferredSegSlicerLib.command_line.console import output, remarks
 from DeferredSegSlicerLib.command_line.pictures import write_picture, write_report
 from DeferredSegSlicerLib.command_line.segmenting import Finished, Prompts, prepare, print_finished, run
-from DeferredSegSlicerLib.core.case import label_of, open_case
+from DeferredSegSlicerLib.core.case import open_case
 from DeferredSegSlicerLib.core.metrics.overlap import dice
 from DeferredSegSlicerLib.core.segmentation_file import read_segmentation
 from DeferredSegSlicerLib.resources import find_resources
@@ -46,10 +46,9 @@ def main() -> None:
 def overlap(finished: Finished, reference: Path) -> dict[str, float]:
     """Dice with the reference, by structure name."""
     truth = read_segmentation(reference)
-    label = label_of(finished.segmented.probability)
     return {
-        structure.name: dice(label == number, truth.mask(truth.segment(structure.name)))
-        for number, structure in enumerate(finished.segmented.structures, start=1)
+        structure.name: dice(finished.scene.label == number, truth.mask(truth.segment(structure.name)))
+        for number, structure in enumerate(finished.scene.structures, start=1)
     }
 
 

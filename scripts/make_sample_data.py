@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def make(files: dict[str, Path], output: Path) -> None:
-    """Write the CT, the prompts, the reference labels and the licence into a folder."""
+    """Write the CT, the prompts, the reference labels and the license into a folder."""
     scan = read_volume(files["example_ct.nii.gz"], modality="CT")
     write_nrrd(output / "body_ct.nrrd", scan.image, scan.geometry)
 

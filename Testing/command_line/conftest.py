@@ -97,7 +97,7 @@ def _stored_case(tmp_path_factory: pytest.TempPathFactory, a_scan: Volume) -> Pa
         np.rint(255 * np.minimum(best, 1 - best)).astype(np.uint8),
         "margin",
         {"method": "margin", "budget": 0.05, "window": {"level": 40.0, "width": 400.0}, "warnings": []},
-        {"id": "test", "name": "a formula", "sha256": "0" * 64, "licence": "none"},
+        {"id": "test", "name": "a formula", "sha256": "0" * 64, "license": "none"},
         {"python": "3"},
     )  # fmt: skip
     return path

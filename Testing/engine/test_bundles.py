@@ -34,7 +34,7 @@ def test_the_default_bundle_is_found_by_name_and_whole():
     assert bundle.family == "litemedsam" and bundle.needs_box and bundle.head is None
     assert sha256_of(bundle.weights) == bundle.sha256
     assert bundle.windows["CT"] == {"level": 40.0, "width": 400.0}
-    assert bundle.licence == "Apache-2.0"
+    assert bundle.license == "Apache-2.0"
     for name in ("LICENSE", "NOTICE", "MODEL_CARD.md"):
         assert (bundle.folder / name).is_file()
 
@@ -74,7 +74,7 @@ def test_weights_that_are_a_link_out_of_the_folder_are_refused(write, tmp_path):
         {"family": "resnet"},
         {"sha256": "abc"},
         {"id": ""},
-        {"licence": None},
+        {"license": None},
         {"head": "yes"},
         {"citations": "me"},
         {"windows": {"CT": {"level": 40, "width": -1}}},

@@ -125,7 +125,7 @@ def test_a_bundle_on_disk_becomes_a_segmentor_with_its_classes(a_unet, tmp_path)
     save_file(a_unet.state_dict(), tmp_path / "net.safetensors")
     description = {
         "schema": 1, "id": "tiny", "name": "Tiny", "family": "monai", "file": "net.safetensors",
-        "sha256": sha256_of(tmp_path / "net.safetensors"), "licence": "MIT", "network": UNET,
+        "sha256": sha256_of(tmp_path / "net.safetensors"), "license": "MIT", "network": UNET,
     }  # fmt: skip
     (tmp_path / "bundle.json").write_text(json.dumps(description))
     bundle = load_bundle(tmp_path)

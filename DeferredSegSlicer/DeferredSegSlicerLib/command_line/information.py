@@ -74,5 +74,5 @@ def bundle_states() -> dict[str, str]:
             states[name] = error.sentence
         else:
             whole = bundle.weights.is_file()
-            states[name] = f"{bundle.name}, {bundle.licence}" if whole else f'lacks its weights file "{bundle.file}"'
+            states[name] = f"{bundle.name}, {bundle.license}" if whole else f'lacks its weights file "{bundle.file}"'
     return states

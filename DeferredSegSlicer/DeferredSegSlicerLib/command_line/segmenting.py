@@ -24,7 +24,7 @@ from .options import parse_window
 from .summary import print_times, structure_table
 
 if TYPE_CHECKING:
-    from ..engine.pipeline import Segmented, SegmentOptions
+    from ..engine.pipeline import SegmentOptions
 
 
 class Method(str, Enum):
@@ -96,9 +96,13 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """What a run made, for the table at its end."""
+    """What a run made, for the table at its end; the maps themselves are in the case by then.
 
-    segmented: Segmented
+    timings : seconds by stage. warnings : sentences on what the network did not find.
+    """
+
+    timings: dict[str, float]
+    warnings: tuple[str, ...]
     work: Worklist
     scene: Scene
 
@@ -230,13 +234,17 @@ def run(job: Job) -> Finished:
     work = worklist(
         made.probability, made.routing, made.error, made.structures, job.experts, job.volume.geometry, made.settings
     )
-    return Finished(made, work, scene_at(work, job.budget, job.volume.image, label_of(made.probability), made.settings))
+    timings, settings = made.timings, made.settings
+    label = label_of(made.probability)
+    del made  # the maps of a large scan are gigabytes, and the pictures need only the label and the worklist
+    scene = scene_at(work, job.budget, job.volume.image, label, settings)
+    return Finished(timings, tuple(settings.get("warnings", ())), work, scene)
 
 
 def print_finished(finished: Finished, dice: dict[str, float] | None = None) -> None:
     """The table of structures, the times, and what is worth a warning."""
     output().print(structure_table(finished.scene, finished.work, dice))
-    print_times(output(), finished.segmented.timings)
-    for warning in (*finished.segmented.settings.get("warnings", ()), finished.scene.note):
+    print_times(output(), finished.timings)
+    for warning in (*finished.warnings, finished.scene.note):
         if warning:
             remarks().print(f"warning: {warning}", markup=False, soft_wrap=True)

@@ -40,7 +40,7 @@ class Bundle:
     family: str
     file: str
     sha256: str
-    licence: str
+    license: str
     windows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     head: Mapping[str, Any] | None = None
@@ -62,7 +62,7 @@ class Bundle:
             "name": self.name,
             "family": self.family,
             "sha256": self.sha256,
-            "licence": self.licence,
+            "license": self.license,
             "citations": list(self.citations),
         }
 
@@ -159,7 +159,7 @@ def _bundle_of_checkpoint(path: Path) -> Bundle:
         family="sam",
         file=path.name,
         sha256=sha256_of(path),
-        licence="as the file's owner states it",
+        license="as the file's owner states it",
         windows={"CT": {"level": 40.0, "width": 400.0}, "MR": {"percentiles": [0.5, 99.5]}},
         network={"input_size": 1024},
     )
@@ -177,7 +177,7 @@ def _read_bundle(folder: Path) -> Bundle:
         raise BadInputError(f'"{path}" holds no object, expected a bundle description')
     if content.get("schema") != SCHEMA:
         raise BadInputError(f'"{path}" has schema {content.get("schema")}, this version reads schema {SCHEMA}')
-    texts = {key: content.get(key) for key in ("id", "name", "family", "file", "sha256", "licence")}
+    texts = {key: content.get(key) for key in ("id", "name", "family", "file", "sha256", "license")}
     for key, value in texts.items():
         if not isinstance(value, str) or not value.strip():
             raise BadInputError(f'"{key}" in "{path}" is {value!r}, expected a text')
