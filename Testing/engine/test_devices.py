@@ -1,11 +1,21 @@
 """Devices: names, the self-test, and what happens when memory runs out."""
 
+import ctypes
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from DeferredSegSlicerLib.core.errors import BadInputError, DeviceError
 from DeferredSegSlicerLib.engine import devices
-from DeferredSegSlicerLib.engine.devices import in_shrinking_batches, memory_errors_as_advice, resolve_device
+from DeferredSegSlicerLib.engine.devices import (
+    in_shrinking_batches,
+    memory_errors_as_advice,
+    resolve_device,
+    return_freed_memory,
+)
 
 CPU = torch.device("cpu")
 
@@ -106,3 +116,19 @@ def test_an_error_that_is_not_about_memory_is_not_retried():
 
     with pytest.raises(RuntimeError, match="shapes"):
         in_shrinking_batches(encode, np.arange(4), 4, CPU)
+
+
+def test_freed_memory_goes_back_to_the_system():
+    pieces = [np.ones(16_000, np.uint8) for _ in range(8_000)]  # 128 MB in pieces that the C library would keep
+    keep = pieces[::64]
+    before = _resident_bytes()
+    del pieces
+    return_freed_memory()
+    assert len(keep) == 125
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
+        assert _resident_bytes() < before - 60e6
+
+
+def _resident_bytes() -> int:
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0

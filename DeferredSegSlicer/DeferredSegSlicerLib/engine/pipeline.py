@@ -19,7 +19,7 @@ from .bundles import Bundle, load_bundle
 from .deferral import METHODS, make_method
 from .deferral.base import FOREGROUND, DeferralMethod
 from .deferral.experts_routing import BOUNDARY_MM, SHARPNESS, route_by_competence, route_by_shares
-from .devices import resolve_device
+from .devices import resolve_device, return_freed_memory
 from .maps import Maps
 from .progress import Progress, ProgressMeter
 from .prompted import Prompt, PromptedRun
@@ -131,9 +131,12 @@ def segment_volume(
     bundle = load_bundle(options.bundle)
     method = _method_of(options.method, bundle)
     segmentor = make(bundle, resolve_device(options.device), options.precision)
+    return_freed_memory()
     loaded = time.perf_counter() - begun
     default = bundle.windows.get(volume.modality)
     result = segment_with(segmentor, method, volume, structures, experts, options, meter, default)
+    del segmentor
+    return_freed_memory()
     timings = {"load": loaded, **result.timings, "total": time.perf_counter() - begun}
     settings = {"bundle": bundle.id, **result.settings}
     return replace(result, settings=settings, model=bundle.to_json(), timings=timings)
