@@ -15,14 +15,13 @@ import SimpleITK as sitk
 from .errors import BadInputError
 from .geometry import MAX_VOXELS, Geometry
 from .image_header import StoredImage, read_header
+from .nrrd_header import DEFLATE_BEST
 from .volume import Modality, Volume, guess_modality, sha256_of_voxels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 1 << 22
-_DEFLATE_BEST = 1032
-"""Deflate never packs more bytes than this into one."""
 
 
 def read_image_file(path: Path, modality: Modality | None = None) -> Volume:
@@ -134,7 +133,7 @@ def itk_cause(error: RuntimeError) -> str:
 def check_length(stored: StoredImage) -> None:
     """Raise BadInputError if the file is too short to hold the voxels that its header claims."""
     there = stored.data_file.stat().st_size - stored.start
-    needed = stored.voxel_bytes if stored.packing == "raw" else (stored.voxel_bytes + stored.skip) // _DEFLATE_BEST
+    needed = stored.voxel_bytes if stored.packing == "raw" else (stored.voxel_bytes + stored.skip) // DEFLATE_BEST
     if there < needed:
         text = "x".join(map(str, stored.sizes))
         raise BadInputError(

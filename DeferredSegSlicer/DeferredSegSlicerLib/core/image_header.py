@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import BadInputError
+from .nrrd_header import NRRD_TYPES
 
 HEADER_LIMIT = 1 << 20
 """A text header of more bytes is refused."""
@@ -166,22 +167,6 @@ def _read_nifti(path: Path, start: bytes, packing: Literal["raw", "deflate"]) ->
     )
 
 
-_NRRD_TYPES = {
-    name: code
-    for code, names in {
-        "i1": "signed char|int8|int8_t",
-        "u1": "uchar|unsigned char|uint8|uint8_t",
-        "i2": "short|short int|signed short|signed short int|int16|int16_t",
-        "u2": "ushort|unsigned short|unsigned short int|uint16|uint16_t",
-        "i4": "int|signed int|int32|int32_t",
-        "u4": "uint|unsigned int|uint32|uint32_t",
-        "i8": "longlong|long long|long long int|signed long long|signed long long int|int64|int64_t",
-        "u8": "ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t",
-        "f4": "float",
-        "f8": "double",
-    }.items()
-    for name in names.split("|")
-}
 _NRRD_SPACES = {
     name for long in ("right", "left") for name in (f"{long}-anterior-superior", f"{long}-posterior-superior")
 } | {"ras", "las", "lps"}
@@ -205,7 +190,7 @@ def _read_nrrd(path: Path, start: bytes) -> StoredImage:
         raise BadInputError(f'has the encoding "{fields.get("encoding", "")}"; save it as raw or gzip')
     if any(fields.get(key, "0") not in ("0", "") for key in ("byte skip", "byteskip", "line skip", "lineskip")):
         raise BadInputError("skips bytes or lines before its voxels, which is not supported; save it again")
-    if kind not in _NRRD_TYPES and kind != "block":
+    if kind not in NRRD_TYPES and kind != "block":
         raise BadInputError(f'has a damaged header: its voxel type is "{kind}"')
     try:
         vectors = [v for v in fields.get("space directions", "").split() if v != "none"]
@@ -219,7 +204,7 @@ def _read_nrrd(path: Path, start: bytes) -> StoredImage:
         raise BadInputError(f"has the origin {tuple(origin)} mm, expected finite numbers")
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower(), "|")
     kinds = {k.lower() for k in fields.get("kinds", "").split()}
-    code = _NRRD_TYPES.get(kind) if kinds <= _NRRD_GRID_KINDS else None
+    code = NRRD_TYPES.get(kind) if kinds <= _NRRD_GRID_KINDS else None
     if code and order == "|" and code[1] != "1":
         raise BadInputError("does not say its byte order (endian)")
     data_file = _detached(path, fields["data file"]) if "data file" in fields else path

@@ -21,7 +21,7 @@ MAX_COMPONENTS = 4096
 DEFLATE_BEST = 1032
 """Deflate never packs more bytes than this into one."""
 
-_TYPES = {
+NRRD_TYPES = {
     name: code
     for code, names in {
         "i1": "signed char|int8|int8_t",
@@ -37,6 +37,7 @@ _TYPES = {
     }.items()
     for name in names.split("|")
 }
+"""numpy's code of every name that NRRD has for a voxel type."""
 _SIGNS_TO_LPS = {
     "left-posterior-superior": (1.0, 1.0),
     "lps": (1.0, 1.0),
@@ -147,7 +148,7 @@ def _unescaped(text: str) -> str:
 
 
 def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
-    code = _TYPES.get(fields.get("type", "").lower())
+    code = NRRD_TYPES.get(fields.get("type", "").lower())
     if code is None:
         raise BadInputError(f'has the voxel type "{fields.get("type", "")[:40]}", which is not supported')
     order = {"little": "<", "big": ">"}.get(fields.get("endian", "").lower(), "|")
