@@ -108,12 +108,18 @@ def test_the_stored_budget_is_the_default_of_the_other_commands(a_real_run: Real
     assert json.loads(deferredseg("regions", a_real_run[0], "--json").out)["budget"] == 0.1
 
 
+def heed_interrupts() -> None:
+    """A shell's background jobs ignore Ctrl-C, and so do their children unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_leaves_nothing_behind(how: signal.Signals, code: int, a_thin_ct: Path, tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "DeferredSegSlicerLib", "segment", str(a_thin_ct), "-o", str(tmp_path / "case"),
          "--box=spleen=-154,68,333,-43,188,433", "--device", "cpu"],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert child.stderr is not None
     for line in child.stderr:
