@@ -74,7 +74,7 @@ def large() -> None:
             raise SystemExit(f"the run failed with exit code {os.waitstatus_to_exitcode(status)}")
         voxels = int(np.prod(LARGE)) / 1e6
         print(f"{LARGE[0]} x {LARGE[1]} x {LARGE[2]} int16 ({voxels:.0f} Mvoxel), three structures, margin: ", end="")
-        print(f"peak {usage.ru_maxrss / 1e6:.2f} GB resident, {time.perf_counter() - begun:.0f} s")
+        print(f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB resident, {time.perf_counter() - begun:.0f} s")
 
 
 def main() -> None:

@@ -124,7 +124,7 @@ def segment_volume(
     DeviceError : the device is missing, does not work or ran out of memory.
     """
     begun = time.perf_counter()
-    check_experts(experts)
+    experts = check_experts(experts)
     check_inside(structures, volume.geometry)
     meter = ProgressMeter(progress)
     meter.report("load")
@@ -134,9 +134,11 @@ def segment_volume(
     return_freed_memory()
     loaded = time.perf_counter() - begun
     default = bundle.windows.get(volume.modality)
-    result = segment_with(segmentor, method, volume, structures, experts, options, meter, default)
-    del segmentor
+    drawn = _draw(segmentor, method, volume, structures, options, meter, default)
+    del segmentor  # its memory is as large as a large scan's routing map, which comes next
     return_freed_memory()
+    result = _route(drawn, volume, experts, meter)
+    del drawn
     timings = {"load": loaded, **result.timings, "total": time.perf_counter() - begun}
     settings = {"bundle": bundle.id, **result.settings}
     return replace(result, settings=settings, model=bundle.to_json(), timings=timings)
@@ -156,20 +158,60 @@ def segment_with(
 
     default_window : the bundle's for the volume's modality, {"level", "width"} or {"percentiles"}.
     """
-    begun = time.perf_counter()
     experts = check_experts(experts)
     check_inside(structures, volume.geometry)
     meter = meter or ProgressMeter()
-    geometry = volume.geometry
-    slices = Display.of(geometry).show(volume.image)
-    window = choose_window(slices, volume.modality, options.window, default_window)
+    drawn = _draw(segmentor, method, volume, structures, options, meter, default_window)
+    return _route(drawn, volume, experts, meter)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the network said of the volume, and how it came to it; the network itself is no longer needed."""
+
+    structures: tuple[Structure, ...]
+    maps: Maps
+    model: str
+    settings: dict[str, Any]
+    timings: dict[str, float]
+
+
+def _draw(
+    segmentor: Segmentor,
+    method: DeferralMethod,
+    volume: Volume,
+    structures: Sequence[Structure],
+    options: SegmentOptions,
+    meter: ProgressMeter,
+    default_window: Mapping[str, Any] | None,
+) -> _Drawn:
+    """Everything that needs the network."""
+    begun = time.perf_counter()
+    window = choose_window(
+        Display.of(volume.geometry).show(volume.image), volume.modality, options.window, default_window
+    )
     windowed = time.perf_counter()
     if segmentor.needs_box:
         maps, timings, chosen = _segment_prompts(segmentor, method, volume, structures, window, options, meter)
     else:
         structures = make_structures((name, None) for name in segmentor.classes)
         maps, timings, chosen = _segment_classes(segmentor, method, volume, window, meter)
-    segmented = time.perf_counter()
+    settings = {
+        "method": method.name,
+        "device": str(segmentor.device),
+        "arithmetic": getattr(segmentor, "arithmetic", "torch f32"),
+        "modality": volume.modality,
+        "window": {"level": window.level, "width": window.width},
+        "slicing_axis": "ijk"[volume.geometry.slicing_axis],
+        **chosen,
+    }
+    return _Drawn(tuple(structures), maps, segmentor.name, settings, {"window": windowed - begun, **timings})
+
+
+def _route(drawn: _Drawn, volume: Volume, experts: Sequence[Expert], meter: ProgressMeter) -> Segmented:
+    """The decision zone and the routing map, without the network."""
+    begun = time.perf_counter()
+    geometry, maps = volume.geometry, drawn.maps
     meter.report("route")
     zone = decision_zone(maps.probability, geometry)
     if maps.shares is None:
@@ -177,30 +219,24 @@ def segment_with(
     else:
         routing = route_by_shares(maps.defer, maps.shares, zone, geometry)
     meter.report("route")
-    done = time.perf_counter()
     settings = {
-        "method": method.name,
-        "device": str(segmentor.device),
-        "arithmetic": getattr(segmentor, "arithmetic", "torch f32"),
-        "modality": volume.modality,
-        "window": {"level": window.level, "width": window.width},
-        "slicing_axis": "ijk"[geometry.slicing_axis],
-        **chosen,
+        **drawn.settings,
         "routing": "competence" if maps.shares is None else "learned",
         "boundary_mm": BOUNDARY_MM,
         "competence_sharpness": SHARPNESS,
         "zone_floor": ZONE_FLOOR,
         "zone_band_mm": ZONE_BAND_MM,
-        "warnings": _warnings(structures, maps),
+        "warnings": _warnings(drawn.structures, maps),
     }
-    timings = {"window": windowed - begun, **timings, "route": done - segmented, "total": done - begun}
+    timings = {**drawn.timings, "route": time.perf_counter() - begun}
+    timings["total"] = sum(timings.values())
     return Segmented(
         maps.probability,
         routing,
         maps.error,
-        tuple(structures),
+        drawn.structures,
         settings,
-        {"name": segmentor.name},
+        {"name": drawn.model},
         software_versions(),
         {stage: round(seconds, 4) for stage, seconds in timings.items()},
     )
