@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,3 +85,23 @@ class ProgressMeter:
             mean = self._seconds[other] / self._count[other] if self._count.get(other) else None
             return None if mean is None else mean * times
         return None
+
+
+class StepClock:
+    """Called after every piece of one kind of work: notes the time since the piece before, and tells the callback."""
+
+    def __init__(self, meter: ProgressMeter, kind: str) -> None:
+        self._meter = meter
+        self._kind = kind
+        self.start()
+
+    def start(self) -> None:
+        """The next piece begins now."""
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        """A piece is done."""
+        now = time.perf_counter()
+        self._meter.did(self._kind, now - self._since)
+        self._since = now
+        self._meter.report(self._kind)

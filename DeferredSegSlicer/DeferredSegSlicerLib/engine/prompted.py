@@ -15,7 +15,7 @@ from .deferral.base import FOREGROUND, DeferralMethod, SliceEvidence, ViewRun, s
 from .devices import memory_errors_as_advice
 from .encodings import EncodingStore
 from .maps import Maps
-from .progress import ProgressMeter
+from .progress import ProgressMeter, StepClock
 from .propagate import Propagation, extent_of, propagate, without_crumbs
 from .segmentor import Encoding, Prediction, Segmentor
 from .views import IndexBox, SliceView
@@ -94,15 +94,7 @@ class PromptedRun:
         gray = partial(self._gray, view)
         union = set().union(*(prompt.slices for prompt in members))
         seen: set[int] = set()
-        started = time.perf_counter()
-
-        def step() -> None:
-            nonlocal started
-            now = time.perf_counter()
-            self.meter.did("defer", now - started)
-            started = now
-            self.meter.report("defer")
-
+        step = StepClock(self.meter, "defer")
         indices = range(min(union), max(union) + 1)
         at_work = self.method.start(ViewRun(self.segmentor, view, len(members), indices, gray, step))
         with EncodingStore(self.segmentor, gray, with_images=self.method.wants_features) as store:
@@ -131,7 +123,8 @@ class PromptedRun:
             self.encoded += store.encoded
         if self.method.extra_encodings:
             self.meter.skip("defer", len(union) - len(seen))
-        started = begun = time.perf_counter()
+        step.start()
+        begun = time.perf_counter()
         for scores in at_work.scores(lambda number, index: self.maps.of_slice(members[number].structure, index, view)):
             self.maps.merge(members[scores.structure].structure, view, scores)
         self.timings["defer"] += time.perf_counter() - begun

@@ -11,7 +11,7 @@ import numpy as np
 from .deferral.base import DeferralMethod, SliceEvidence, ViewRun, VolumeRun, stored_probability
 from .devices import memory_errors_as_advice
 from .maps import Maps
-from .progress import ProgressMeter
+from .progress import ProgressMeter, StepClock
 from .segmentor import Encoding, Prediction, Segmentor
 from .views import SliceView
 
@@ -48,15 +48,7 @@ def segment_stack(
     del logits
     done = time.perf_counter()
     meter.did("volume", done - begun)
-    last = done
-
-    def step() -> None:
-        nonlocal last
-        now = time.perf_counter()
-        meter.did("defer", now - last)
-        last = now
-        meter.report("defer")
-
+    step = StepClock(meter, "defer")
     meter.report("segment")
     for scores in method.score_volume(VolumeRun(segmentor, stack, view, stored, step)):
         maps.merge(scores.structure, view, scores)
@@ -77,15 +69,7 @@ def segment_slices(
     if method.extra_encodings:
         meter.plan("defer", count, like=("encode", float(method.extra_encodings)))
     meter.report("segment")
-    last = time.perf_counter()
-
-    def step() -> None:
-        nonlocal last
-        now = time.perf_counter()
-        meter.did("defer", now - last)
-        last = now
-        meter.report("defer")
-
+    step = StepClock(meter, "defer")
     classes = len(segmentor.classes)
     at_work = method.start(ViewRun(segmentor, view, classes, range(count), gray, step))
     begun = time.perf_counter()
@@ -101,7 +85,8 @@ def segment_slices(
             at_work.see(_evidence(structure, index, image, encoding, prediction, method.wants_features))
         meter.did("encode", time.perf_counter() - started)
         meter.report("segment")
-    last = done = time.perf_counter()
+    step.start()
+    done = time.perf_counter()
     for scores in at_work.scores(lambda structure, index: maps.of_slice(structure, index, view)):
         maps.merge(scores.structure, view, scores)
     return {"encode": done - begun, "defer": time.perf_counter() - done}
