@@ -1,6 +1,6 @@
 """Simulated experts: the published ones, with independent flips, and readers with spatially correlated errors."""
 
-from .correlated import CORRELATED_READERS, CorrelatedReader, correlated_readers
+from .correlated import CORRELATED_READERS, SPECIALISTS, CorrelatedReader, correlated_readers, specialist_readers
 from .published import DISCREPANCY, SIMILAR, PublishedExpert, published_experts
 from .seeds import SPLITS, reader_generator
 from .simulate import SimulatedReader, accuracy_by_place, places, simulate_readers
@@ -9,6 +9,7 @@ __all__ = [
     "CORRELATED_READERS",
     "DISCREPANCY",
     "SIMILAR",
+    "SPECIALISTS",
     "SPLITS",
     "CorrelatedReader",
     "PublishedExpert",
@@ -19,4 +20,5 @@ __all__ = [
     "published_experts",
     "reader_generator",
     "simulate_readers",
+    "specialist_readers",
 ]

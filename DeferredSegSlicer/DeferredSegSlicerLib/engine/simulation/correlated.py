@@ -237,3 +237,27 @@ def correlated_readers(count: int = 3) -> tuple[CorrelatedReader, ...]:
     if not 1 <= count <= len(CORRELATED_READERS):
         raise ValueError(f"{count} correlated readers wanted, there are {len(CORRELATED_READERS)}")
     return CORRELATED_READERS[:count]
+
+
+def _specialist(name: str, speciality: Speciality, bias_mm: float = 0.0) -> CorrelatedReader:
+    return CorrelatedReader(
+        name, speciality, boundary_sd_mm=4.0, correlation_mm=12.0, bias_mm=bias_mm, leaks=4.0, bites=4.0, blob_mm=10.0
+    )
+
+
+SPECIALISTS = (
+    _specialist("lesion-extent", "foreground", bias_mm=2.0),
+    _specialist("normal-tissue", "background", bias_mm=-2.0),
+    _specialist("boundary", "boundary"),
+    _specialist("upper-half", "upper"),
+    _specialist("lower-half", "lower"),
+)
+"""Readers who are worth asking within their speciality alone: whole tumors drawn by one of them agree with the truth
+about as well as two people do (Dice 0.7 to 0.8), so that it matters who is asked."""
+
+
+def specialist_readers(count: int = 3) -> tuple[CorrelatedReader, ...]:
+    """The first `count` of `SPECIALISTS`, 1 to 5."""
+    if not 1 <= count <= len(SPECIALISTS):
+        raise ValueError(f"{count} specialists wanted, there are {len(SPECIALISTS)}")
+    return SPECIALISTS[:count]
