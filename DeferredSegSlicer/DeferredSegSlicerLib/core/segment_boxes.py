@@ -47,6 +47,19 @@ def segment_boxes(path: Path, names: Sequence[str] = ()) -> list[tuple[str, Box,
     return found
 
 
+def label_box(labels: NDArray[np.generic], label: int, geometry: Geometry) -> Box:
+    """The smallest box along the patient's axes, in RAS mm, around the voxels [k, j, i] of one label.
+
+    Raises
+    ------
+    BadInputError : there is no such voxel.
+    """
+    ranges = _index_range(labels, label)
+    if ranges is None:
+        raise BadInputError(f"no voxel has label {label}, so there is no box around it")
+    return _box_around(ranges, geometry)
+
+
 def _choose(segments: Sequence[Segment], names: Sequence[str], path: Path) -> list[Segment]:
     if not names:
         return list(segments)

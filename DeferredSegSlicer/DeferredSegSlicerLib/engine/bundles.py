@@ -20,6 +20,10 @@ from .weights import read_weights
 
 SCHEMA = 1
 FAMILIES = ("litemedsam", "sam", "monai")
+HEADS = ("stack", "volume", "slice")
+"""Kinds of deferral heads: on the stack of a structure's slices, of a 3D network, of a 2D network."""
+
+MOST_EXPERTS = 20
 LARGEST_JSON = 1_000_000
 """Bytes; a larger bundle.json is refused unread."""
 
@@ -31,7 +35,8 @@ class Bundle:
     windows: default intensity window by modality ("CT", "MR", "other"), each {"level": HU, "width": HU} or
     {"percentiles": [low, high]} in percent of the voxels above 0; what to use when the user says nothing.
     network: what the family needs besides: {"input_size"} for sam; {"class", "arguments", "roi", "overlap", "classes"}
-    for monai. head: reserved for the learned deferral head, None for bundles without one.
+    for monai. head: the learned deferral head, {"kind", "mode", "experts" (each {"id", "name"}), "settings", "file",
+    "sha256"}; None for bundles without one.
     """
 
     folder: Path
@@ -55,8 +60,19 @@ class Bundle:
         """Check and load the weights and make the segmentor; see the function `make_segmentor`."""
         return make_segmentor(self, device, precision, threads)
 
+    def head_tensors(self) -> dict[str, torch.Tensor]:
+        """The head's tensors, after their sha256 has been checked; BadInputError if there are none or they differ."""
+        if self.head is None:
+            raise BadInputError(f'bundle "{self.id}" has no deferral head')
+        path = self.folder / self.head["file"]
+        _check_sha256(path, self.head["sha256"], self.id)
+        return read_weights(path)
+
     def to_json(self) -> dict[str, Any]:
         """What a case records of the model: no path, nothing of this machine."""
+        head = None
+        if self.head is not None:
+            head = {key: self.head[key] for key in ("kind", "mode", "experts", "sha256")}
         return {
             "id": self.id,
             "name": self.name,
@@ -64,6 +80,7 @@ class Bundle:
             "sha256": self.sha256,
             "license": self.license,
             "citations": list(self.citations),
+            **({} if head is None else {"head": head}),
         }
 
     @property
@@ -115,14 +132,7 @@ def make_segmentor(
     """
     if not isinstance(bundle, Bundle):
         bundle = load_bundle(bundle)
-    if not bundle.weights.is_file():
-        raise BadInputError(f'bundle "{bundle.id}" lacks its weights file "{bundle.weights}"')
-    found = sha256_of(bundle.weights)
-    if found != bundle.sha256:
-        raise BadInputError(
-            f'weights "{bundle.weights}" of bundle "{bundle.id}" have sha256 {found[:12]}..., '
-            f"expected {bundle.sha256[:12]}...: the file was damaged or exchanged"
-        )
+    _check_sha256(bundle.weights, bundle.sha256, bundle.id)
     tensors, source = read_weights(bundle.weights), str(bundle.weights)
     if bundle.family == "litemedsam":
         from .litemedsam import load_litemedsam, make_litemedsam
@@ -142,6 +152,17 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
+
+
+def _check_sha256(path: Path, expected: str, bundle: str) -> None:
+    if not path.is_file():
+        raise BadInputError(f'bundle "{bundle}" lacks its weights file "{path}"')
+    found = sha256_of(path)
+    if found != expected:
+        raise BadInputError(
+            f'weights "{path}" of bundle "{bundle}" have sha256 {found[:12]}..., '
+            f"expected {expected[:12]}...: the file was damaged or exchanged"
+        )
 
 
 def _digest(stream: Any) -> str:
@@ -196,10 +217,36 @@ def _read_bundle(folder: Path) -> Bundle:
         folder=folder,
         windows=_checked_windows(content.get("windows", {}), path),
         network=content.get("network") or {},
-        head=content.get("head"),
+        head=_checked_head(content.get("head"), folder, path),
         citations=tuple(citations),
         **{key: str(value) for key, value in texts.items()},
     )
+
+
+def _checked_head(head: Any, folder: Path, path: Path) -> dict[str, Any] | None:
+    """The description of a deferral head; BadInputError naming what is wrong with it."""
+    if head is None:
+        return None
+    if head.get("kind") not in HEADS or head.get("mode") not in ("consistent", "released"):
+        raise BadInputError(
+            f'"head" in "{path}" is of kind {head.get("kind")!r} and mode {head.get("mode")!r}, expected one of '
+            f"{', '.join(HEADS)} and consistent or released"
+        )
+    experts = head.get("experts")
+    if not (isinstance(experts, list) and 1 <= len(experts) <= MOST_EXPERTS and all(map(_is_expert, experts))):
+        raise BadInputError(f'"experts" of the head in "{path}" are {experts!r}, expected a list of id and name')
+    if len({expert["id"] for expert in experts}) < len(experts):
+        raise BadInputError(f'"experts" of the head in "{path}" have an id twice')
+    if not isinstance(head.get("settings", {}), dict):
+        raise BadInputError(f'"settings" of the head in "{path}" is {head["settings"]!r}, expected an object')
+    _check_file_name(str(head.get("file")), folder, path)
+    if not re.fullmatch(r"[0-9a-f]{64}", str(head.get("sha256"))):
+        raise BadInputError(f'"sha256" of the head in "{path}" is no sha256, expected 64 hexadecimal digits')
+    return head
+
+
+def _is_expert(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) and value[key] for key in ("id", "name"))
 
 
 def _check_file_name(name: str, folder: Path, path: Path) -> None:

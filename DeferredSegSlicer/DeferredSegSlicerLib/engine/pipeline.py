@@ -15,10 +15,12 @@ from ..core.experts import Expert, check_experts
 from ..core.structures import Structure, check_inside, make_structures
 from ..core.volume import Volume
 from ..core.zone import ZONE_BAND_MM, ZONE_FLOOR, decision_zone
+from ..resources import DEFAULT_BUNDLE
 from .bundles import Bundle, load_bundle
 from .deferral import METHODS, make_method
 from .deferral.base import FOREGROUND, DeferralMethod
 from .deferral.experts_routing import BOUNDARY_MM, SHARPNESS, route_by_competence, route_by_shares
+from .deferral.learned import make_learned
 from .devices import resolve_device, return_freed_memory
 from .maps import Maps
 from .progress import Progress, ProgressMeter
@@ -46,7 +48,8 @@ class SegmentOptions:
     """What to compute, and with what.
 
     bundle : name of a shipped bundle or path of a bundle folder.
-    method : one of `deferral.METHODS`. device : "auto", "cpu", "cuda" or "cuda:N".
+    method : one of `deferral.METHODS`, or "auto" for the best that the bundle can do.
+    device : "auto", "cpu", "cuda" or "cuda:N".
     window : level and width in the volume's units (HU), or None for the default of the modality or the bundle.
     view : "auto", "slice" (encode whole slices) or "crop" (encode a crop around the box).
     propagation : how the box moves from slice to slice.
@@ -57,8 +60,8 @@ class SegmentOptions:
     BadInputError : a method, a view or a precision that does not exist, or a window without width.
     """
 
-    bundle: str | Path = "litemedsam"
-    method: str = "margin"
+    bundle: str | Path = DEFAULT_BUNDLE
+    method: str = "auto"
     device: str = "auto"
     window: tuple[float, float] | None = None
     view: str = "auto"
@@ -66,8 +69,9 @@ class SegmentOptions:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise BadInputError(f'deferral method "{self.method}" is unknown, expected one of {", ".join(METHODS)}')
+        if self.method not in ("auto", *METHODS):
+            known = ", ".join(("auto", *METHODS))
+            raise BadInputError(f'deferral method "{self.method}" is unknown, expected one of {known}')
         if self.view not in VIEWS:
             raise BadInputError(f'view "{self.view}" is unknown, expected one of {", ".join(VIEWS)}')
         if self.precision not in PRECISIONS:
@@ -129,8 +133,10 @@ def segment_volume(
     meter = ProgressMeter(progress)
     meter.report("load")
     bundle = load_bundle(options.bundle)
-    method = _method_of(options.method, bundle)
-    segmentor = make(bundle, resolve_device(options.device), options.precision)
+    name = method_for(options.method, bundle)
+    device = resolve_device(options.device)
+    method = make_learned(bundle, experts, device, options.precision) if name == "learned" else make_method(name)
+    segmentor = make(bundle, device, options.precision)
     return_freed_memory()
     loaded = time.perf_counter() - begun
     default = bundle.windows.get(volume.modality)
@@ -226,7 +232,7 @@ def _route(drawn: _Drawn, volume: Volume, experts: Sequence[Expert], meter: Prog
         "competence_sharpness": SHARPNESS,
         "zone_floor": ZONE_FLOOR,
         "zone_band_mm": ZONE_BAND_MM,
-        "warnings": _warnings(drawn.structures, maps),
+        "warnings": _warnings(drawn, experts),
     }
     timings = {**drawn.timings, "route": time.perf_counter() - begun}
     timings["total"] = sum(timings.values())
@@ -262,7 +268,8 @@ def _segment_prompts(
         box = display.box_of(*structure.box.index_range(volume.geometry))
         prompts.append(Prompt(number, box, choose_view(display, box, options.view)))
     maps = Maps(volume.geometry.shape, len(structures), display)
-    run = PromptedRun(segmentor, display.show(volume.image), window, method, options.propagation, maps, meter)
+    slices = display.show(volume.image)
+    run = PromptedRun(segmentor, slices, window, method, options.propagation, maps, meter, display.spacing)
     run.run(prompts)
     views = {
         structure.id: {"rows": prompt.view.rows, "columns": prompt.view.columns, "size": prompt.view.size}
@@ -294,15 +301,30 @@ def _segment_classes(
     return maps, timings, {"view": "volume" if segmentor.whole_volume else "slice"}
 
 
-def _method_of(name: str, bundle: Bundle) -> DeferralMethod:
-    if name == "learned":
+def method_for(name: str, bundle: Bundle) -> str:
+    """The deferral method to use: "auto" is the learned one where the bundle has it, and the margin elsewhere.
+
+    Raises
+    ------
+    BadInputError : "learned" is asked for and the bundle has no head.
+    """
+    if name == "auto":
+        return "margin" if bundle.head is None else "learned"
+    if name == "learned" and bundle.head is None:
         raise BadInputError(f'bundle "{bundle.id}" has no deferral head, so method "learned" cannot be used with it')
-    return make_method(name)
+    return name
 
 
-def _warnings(structures: Sequence[Structure], maps: Maps) -> list[str]:
-    return [
+def _warnings(drawn: _Drawn, experts: Sequence[Expert]) -> list[str]:
+    found = [
         f'nothing was found for "{structure.name}": no voxel reaches a probability of 0.5'
-        for structure, stored in zip(structures, maps.probability, strict=True)
+        for structure, stored in zip(drawn.structures, drawn.maps.probability, strict=True)
         if stored.max() < FOREGROUND
     ]
+    if drawn.settings["method"] == "learned" and drawn.maps.shares is None and drawn.maps.defer.any():
+        names = ", ".join(expert.name for expert in experts)
+        found.append(
+            f"the deferral was not trained for these experts ({names}): where to defer is learned, "
+            "to whom follows their declared competence"
+        )
+    return found

@@ -50,7 +50,7 @@ class _Look:
 class PromptedRun:
     """Fills the maps for all prompts; every slice of a view is encoded once for all structures that share the view.
 
-    slices : the volume as displayed, (slice, row, column), in its own type.
+    slices : the volume as displayed, (slice, row, column), in its own type. spacing : mm between them.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class PromptedRun:
         how: Propagation,
         maps: Maps,
         meter: ProgressMeter,
+        spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
         self.segmentor = segmentor
         self.slices = slices
@@ -70,6 +71,7 @@ class PromptedRun:
         self.how = how
         self.maps = maps
         self.meter = meter
+        self.spacing = spacing
         self.timings: dict[str, float] = defaultdict(float)
         self.encoded = 0
 
@@ -96,7 +98,9 @@ class PromptedRun:
         seen: set[int] = set()
         step = StepClock(self.meter, "defer")
         indices = range(min(union), max(union) + 1)
-        at_work = self.method.start(ViewRun(self.segmentor, view, len(members), indices, gray, step))
+        boxes = tuple(prompt.box for prompt in members)
+        run = ViewRun(self.segmentor, view, len(members), indices, gray, step, boxes, self.spacing)
+        at_work = self.method.start(run)
         with EncodingStore(self.segmentor, gray, with_images=self.method.wants_features) as store:
             for number, prompt in enumerate(members):
                 steps = propagate(

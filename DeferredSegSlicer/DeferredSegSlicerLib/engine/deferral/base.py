@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .. import segmentor as base
-from ..views import SliceView
+from ..views import IndexBox, SliceView
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class ViewRun:
     gray : the slice view (H, W) float32 in 0..1 of an index.
     step : to be called once for every slice that the method has done further work on, for the progress bar; it may
         raise to abandon the run.
+    boxes : the prompt box of each structure in display indices; empty for nets without prompts.
+    spacing : mm between slices, rows and columns of the display.
     """
 
     segmentor: base.Segmentor
@@ -45,6 +47,8 @@ class ViewRun:
     indices: range
     gray: Callable[[int], NDArray[np.float32]]
     step: Callable[[], None]
+    boxes: tuple[IndexBox, ...] = ()
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
