@@ -1,0 +1,1 @@
+"""Training of deferral bundles: configuration, the loop, checkpoints, several processes, logs."""
