@@ -8,6 +8,9 @@ from pathlib import Path
 
 from .core.errors import BadInputError
 
+DEFAULT_BUNDLE = "litemedsam-deferral"
+"""The network that is used when nobody names one: LiteMedSAM with a learned deferral."""
+
 _VARIABLE = "DEFERREDSEG_RESOURCES"
 
 

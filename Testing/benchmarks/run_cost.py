@@ -1,6 +1,6 @@
 """What a whole run costs: seconds by stage and deferral's share on the sample CT, and the peak memory of a large one.
 
-    python Testing/benchmarks/run_cost.py [--repeats 3] [--methods margin entropy tta]
+    python Testing/benchmarks/run_cost.py [--repeats 3] [--methods margin entropy learned tta]
     python Testing/benchmarks/run_cost.py --large
 
 The first form segments the three structures of the demo once per method and repeat, in this process, after one run
@@ -39,7 +39,7 @@ LARGE = (512, 512, 600)
 def stages(methods: list[str], repeats: int) -> None:
     """Print medians of the seconds by stage, and the share of the time that deferral takes."""
     volume, structures, experts = read_volume(SAMPLE), read_prompts(PROMPTS), load_experts(EXPERTS)
-    segment_volume(volume, structures, experts, SegmentOptions())
+    segment_volume(volume, structures, experts, SegmentOptions(method=methods[-1]))
     print(f"medians of {repeats}; seconds")
     print("| method | slices encoded | load | encode | decode | defer | route | total | deferral / segmentation |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
@@ -73,7 +73,7 @@ def large() -> None:
         if os.waitstatus_to_exitcode(status) != 0:
             raise SystemExit(f"the run failed with exit code {os.waitstatus_to_exitcode(status)}")
         voxels = int(np.prod(LARGE)) / 1e6
-        print(f"{LARGE[0]} x {LARGE[1]} x {LARGE[2]} int16 ({voxels:.0f} Mvoxel), three structures, margin: ", end="")
+        print(f"{LARGE[0]} x {LARGE[1]} x {LARGE[2]} int16 ({voxels:.0f} Mvoxel), three structures, softmax margin: ", end="")
         print(f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB resident, {time.perf_counter() - begun:.0f} s")
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=["margin", "entropy", "tta"])
+    parser.add_argument("--methods", nargs="+", default=["margin", "entropy", "learned", "tta"])
     parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args()
     if arguments.large:

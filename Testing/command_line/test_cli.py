@@ -199,4 +199,4 @@ def test_info_tells_versions_devices_and_bundles(deferredseg: Callable) -> None:
 def test_the_methods_of_the_command_line_are_those_of_the_engine() -> None:
     from DeferredSegSlicerLib.engine.deferral import METHODS
 
-    assert {method.value for method in Method} == set(METHODS)
+    assert {method.value for method in Method} == {"auto", *METHODS}

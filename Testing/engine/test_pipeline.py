@@ -373,8 +373,9 @@ def test_a_full_disk_costs_time_and_not_the_run(BrightnessSegmentor, monkeypatch
 def test_an_unknown_bundle_and_a_missing_head_are_refused(an_axial_volume, two_structures, three_experts):
     with pytest.raises(BadInputError, match='bundle "nonesuch"'):
         segment_volume(an_axial_volume, two_structures, three_experts, SegmentOptions(bundle="nonesuch"))
+    options = SegmentOptions(bundle="litemedsam", method="learned")
     with pytest.raises(BadInputError, match="no deferral head"):
-        segment_volume(an_axial_volume, two_structures, three_experts, SegmentOptions(method="learned"))
+        segment_volume(an_axial_volume, two_structures, three_experts, options)
 
 
 def test_litemedsam_finds_a_bright_blob_whatever_the_storage(
@@ -384,7 +385,7 @@ def test_litemedsam_finds_a_bright_blob_whatever_the_storage(
     segmentor = make_litemedsam(network, torch.device("cpu"), backend="torch")
     monkeypatch.setattr(Bundle, "make_segmentor", lambda bundle, device: segmentor)  # loaded once for both runs
     volume = a_scan((64, 56, 3), (1.2, 1.2, 6.0))
-    structures = make_structures([("blob", box_of(volume, (20, 12, 1), (56, 42, 2)))])
+    structures = make_structures([("tumor", box_of(volume, (20, 12, 1), (56, 42, 2)))])
     options = SegmentOptions(device="cpu")
     plain = segment_volume(volume, structures, three_experts, options)
     label = plain.probability[0] >= 128
@@ -392,7 +393,8 @@ def test_litemedsam_finds_a_bright_blob_whatever_the_storage(
     truth[1, 12:42, 20:56] = volume.image[1, 12:42, 20:56] > 20
     assert 2 * (label & truth).sum() / (label.sum() + truth.sum()) > 0.8
     assert not label[[0, 2]].any()
-    assert plain.model["id"] == "litemedsam" and len(plain.model["sha256"]) == 64
+    assert plain.model["id"] == "litemedsam-deferral" and plain.settings["method"] == "learned"
+    assert len(plain.model["sha256"]) == 64
     assert plain.versions["torch"] and plain.timings["encode"] > 0
     order, flips = ((2, 0, 1), (True, False, False))
     other = segment_volume(stored_differently(volume, order, flips), structures, three_experts, options)

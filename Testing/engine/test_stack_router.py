@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from DeferredSegSlicerLib.core.errors import BadInputError
+from DeferredSegSlicerLib.core.structures import make_structures, terminology_of
 from DeferredSegSlicerLib.engine.bundle_writer import write_bundle
 from DeferredSegSlicerLib.engine.bundles import load_bundle
 from DeferredSegSlicerLib.engine.deferral.learned import make_learned
 from DeferredSegSlicerLib.engine.deferral.stack_router import OVERLAP, SLAB, StackRouter, _Kept
 from DeferredSegSlicerLib.engine.heads import StackHead, StackSettings
-from DeferredSegSlicerLib.engine.pipeline import SegmentOptions, method_for, segment_with
+from DeferredSegSlicerLib.engine.pipeline import SegmentOptions, method_for, segment_volume, segment_with
 from DeferredSegSlicerLib.engine.segmentor import Encoding, Prediction
 from torch.nn import functional
 
@@ -59,6 +60,18 @@ class FeatureSegmentor:
         logits = functional.interpolate(part, size=(height, width), mode="bilinear")[0]
         features = torch.stack([low, gray, low.tanh(), gray**2])[None] if with_features else None
         return Prediction(logits, features, low[None], torch.tensor([0.9]))
+
+
+class WideFeatureSegmentor(FeatureSegmentor):
+    """The same with as many channels as LiteMedSAM has, so that the shipped head fits."""
+
+    def encode(self, slices: np.ndarray) -> list[Encoding]:
+        found = super().encode(slices)
+        return [Encoding(one.features.repeat(1, 43, 1, 1)[:, :256], one.shape, one.image) for one in found]
+
+    def decode(self, encoding: Encoding, boxes: np.ndarray | None, with_features: bool = False) -> Prediction:
+        answer = super().decode(encoding, boxes, with_features)
+        return answer if answer.features is None else replace(answer, features=answer.features.repeat(1, 8, 1, 1))
 
 
 def make_head(seed=5):
@@ -156,13 +169,11 @@ def a_bundle_with_a_head(tmp_path):
             "settings": settings.to_json(),
         },
     }
-    return write_bundle(
-        tmp_path / "with-head", description, base.weights, StackHead(settings).state_dict(), "# Card\n"
-    )
+    return write_bundle(tmp_path / "with-head", description, base.weights, StackHead(settings).state_dict(), "# Card\n")
 
 
 def test_a_bundle_brings_its_head_and_its_experts(a_bundle_with_a_head, three_experts):
-    assert method_for("auto", a_bundle_with_a_head) == "learned"
+    assert method_for("auto", a_bundle_with_a_head, []) == "learned"
     edge, extent, _ = (
         replace(expert, id=name) for expert, name in zip(three_experts, ("edge", "extent", "other"), strict=True)
     )
@@ -177,9 +188,40 @@ def test_a_bundle_brings_its_head_and_its_experts(a_bundle_with_a_head, three_ex
 
 def test_a_bundle_without_a_head_defers_by_margin_and_refuses_to_pretend():
     bundle = load_bundle("litemedsam")
-    assert method_for("auto", bundle) == "margin"
+    assert method_for("auto", bundle, []) == "margin"
     with pytest.raises(BadInputError, match="no deferral head"):
-        method_for("learned", bundle)
+        method_for("learned", bundle, [])
+
+
+def test_a_head_trained_on_lesions_is_not_let_loose_on_organs(two_structures):
+    """Measured on the sample CT: such a head finds the errors of liver, spleen and kidney worse than the margin."""
+    bundle = load_bundle("litemedsam-deferral")
+    assert bundle.head is not None and bundle.head["scope"] == "lesions"
+    box = two_structures[0].box
+    tumor, liver = make_structures([("tumor", box), ("liver", box)])
+    assert method_for("auto", bundle, [tumor]) == "learned"
+    assert method_for("auto", bundle, [liver]) == method_for("auto", bundle, [tumor, liver]) == "margin"
+    assert method_for("learned", bundle, [liver]) == "learned"
+
+
+@pytest.mark.parametrize(
+    ("method", "used"), [("auto", "so the softmax margin decides"), ("learned", "may find errors worse")]
+)
+def test_the_case_says_when_an_organ_is_outside_the_heads_training(
+    an_axial_volume, two_structures, three_experts, method, used
+):
+    organs = [replace(one, name="liver", terminology=terminology_of("liver")) for one in two_structures[:1]]
+    options = SegmentOptions(method=method, device="cpu")
+
+    def made_for(structures):
+        segmentor = WideFeatureSegmentor()
+        return segment_volume(an_axial_volume, structures, three_experts, options, make=lambda *rest: segmentor)
+
+    assert any('"liver"' in warning and used in warning for warning in made_for(organs).settings["warnings"])
+    lesions = [replace(one, name="tumor", terminology=terminology_of("tumor")) for one in organs]
+    result = made_for(lesions)
+    assert result.settings["method"] == "learned"
+    assert not any("trained on" in warning for warning in result.settings["warnings"])
 
 
 def test_a_damaged_head_is_refused(a_bundle_with_a_head, three_experts):

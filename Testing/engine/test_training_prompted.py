@@ -92,7 +92,7 @@ def test_the_router_is_trained_on_what_it_will_see(a_prepared_task, some_patient
     monkeypatch.setattr(StackPass, "_finish", lambda self: (caught.append(dict(self._seen)), finish(self))[1])
     monkeypatch.setattr("DeferredSegSlicerLib.engine.pipeline.make_learned", lambda *rest: router)
     monkeypatch.setattr("DeferredSegSlicerLib.engine.pipeline.method_for", lambda *rest: "learned")
-    segment_volume(volume, make_structures([("1", box)]), three_experts, SegmentOptions(device="cpu"))
+    segment_volume(volume, make_structures([("tumor", box)]), three_experts, SegmentOptions(device="cpu"))
     seen = next(slices for slices in caught if slices)
     features, embedding, known, _, _ = a_prepared_task.validation_samples[0].read()
     with torch.no_grad():

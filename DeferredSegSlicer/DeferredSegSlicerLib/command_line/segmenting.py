@@ -18,7 +18,7 @@ from ..core.structures import Structure, check_inside
 from ..core.volume import Modality, Volume, read_volume
 from ..core.worklist import Worklist, worklist
 from ..render.scene import Scene, scene_at
-from ..resources import find_resources
+from ..resources import DEFAULT_BUNDLE, find_resources
 from .console import output, progress_bar, remarks
 from .options import parse_window
 from .summary import print_times, structure_table
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 class Method(str, Enum):
     """How the deferral is decided."""
 
+    auto = "auto"
+    learned = "learned"
     margin = "margin"
     entropy = "entropy"
     tta = "tta"
     tta_confidence = "tta-confidence"
-    learned = "learned"
 
 
 class ImageKind(str, Enum):
@@ -127,8 +128,9 @@ def segment(
         list[str] | None,
         typer.Option("--segment", metavar="NAME", help="This segment of it alone; may be repeated."),
     ] = None,
-    bundle: Annotated[str, typer.Option(metavar="NAME|DIR", help="The network.")] = "litemedsam",
-    method: Annotated[Method, typer.Option(help="How the deferral is decided.")] = Method.margin,
+    bundle: Annotated[str, typer.Option(metavar="NAME|DIR", help="The network.")] = DEFAULT_BUNDLE,
+    method: Annotated[Method, typer.Option(help="How the deferral is decided; auto is learned where the network can.")
+    ] = Method.auto,
     budget: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of the decision zone to defer, 0 to 1.")
     ] = DEFAULT_BUDGET,
@@ -180,8 +182,8 @@ def prepare(
     out: Path,
     prompts: Prompts,
     *,
-    bundle: str = "litemedsam",
-    method: str = "margin",
+    bundle: str = DEFAULT_BUNDLE,
+    method: str = "auto",
     budget: float = DEFAULT_BUDGET,
     device: str = "auto",
     precision: str = "auto",

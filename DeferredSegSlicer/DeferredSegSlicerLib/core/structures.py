@@ -48,6 +48,11 @@ class Terminology:
     type: Code = TISSUE
     modifier: Code | None = None
 
+    @property
+    def is_lesion(self) -> bool:
+        """Whether it is something that should not be there (a neoplasm, a nodule), and no organ or tissue."""
+        return (self.category.scheme, self.category.value) == ("SCT", MORPHOLOGICALLY_ALTERED.value)
+
     def to_slicer(self) -> str:
         """Slicer's serialized terminology entry, for the tag `TerminologyEntry` of a segment."""
         modifier = str(self.modifier) if self.modifier else "^^"

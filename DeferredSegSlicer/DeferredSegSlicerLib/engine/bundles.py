@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadInputError
+from ..core.structures import Structure
 from ..resources import find_resources
 from .segmentor import Segmentor
 from .weights import read_weights
@@ -22,6 +23,9 @@ SCHEMA = 1
 FAMILIES = ("litemedsam", "sam", "monai")
 HEADS = ("stack", "volume", "slice")
 """Kinds of deferral heads: on the stack of a structure's slices, of a 3D network, of a 2D network."""
+
+SCOPES = ("any", "lesions")
+"""What a head was trained on: whatever is segmented, or lesions alone."""
 
 MOST_EXPERTS = 20
 LARGEST_JSON = 1_000_000
@@ -36,7 +40,7 @@ class Bundle:
     {"percentiles": [low, high]} in percent of the voxels above 0; what to use when the user says nothing.
     network: what the family needs besides: {"input_size"} for sam; {"class", "arguments", "roi", "overlap", "classes"}
     for monai. head: the learned deferral head, {"kind", "mode", "experts" (each {"id", "name"}), "settings", "file",
-    "sha256"}; None for bundles without one.
+    "sha256"} and, if it was trained on lesions alone, "scope": "lesions"; None for bundles without one.
     """
 
     folder: Path
@@ -87,6 +91,12 @@ class Bundle:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of a network that needs no prompt; empty for the others."""
         return tuple(self.network.get("classes", ()))
+
+    def defers_well(self, structures: Sequence[Structure]) -> bool:
+        """Whether it has a deferral head that was trained on the kind of all these structures."""
+        if self.head is None:
+            return False
+        return self.head.get("scope", "any") == "any" or all(one.terminology.is_lesion for one in structures)
 
     @property
     def needs_box(self) -> bool:
@@ -232,6 +242,8 @@ def _checked_head(head: Any, folder: Path, path: Path) -> dict[str, Any] | None:
             f'"head" in "{path}" is of kind {head.get("kind")!r} and mode {head.get("mode")!r}, expected one of '
             f"{', '.join(HEADS)} and consistent or released"
         )
+    if head.get("scope", "any") not in SCOPES:
+        raise BadInputError(f'"scope" of the head in "{path}" is {head["scope"]!r}, expected {" or ".join(SCOPES)}')
     experts = head.get("experts")
     if not (isinstance(experts, list) and 1 <= len(experts) <= MOST_EXPERTS and all(map(_is_expert, experts))):
         raise BadInputError(f'"experts" of the head in "{path}" are {experts!r}, expected a list of id and name')

@@ -142,7 +142,10 @@ def _experts(config: TrainingConfig, description: Mapping[str, Any]) -> str:
     names = f" They are: {', '.join(named)}." if named else ""
     if experts.simulated is None:
         return f"Human readers whose labels come with the data.{names}"
-    kind = "spatially correlated errors" if experts.simulated == "correlated" else "the published independent flips"
+    kind = {
+        "correlated": "spatially correlated errors",
+        "specialists": "large, spatially correlated errors outside their speciality",
+    }.get(experts.simulated, "the published independent flips")
     return (
         f"**THE EXPERTS WERE SIMULATED: no person's reading was used.** {len(named) or experts.count} readers were "
         f"computed from the reference labels, with {kind} (`{experts.simulated}`, seed {config.seed}).{names} "

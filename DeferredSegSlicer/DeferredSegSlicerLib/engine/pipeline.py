@@ -133,7 +133,7 @@ def segment_volume(
     meter = ProgressMeter(progress)
     meter.report("load")
     bundle = load_bundle(options.bundle)
-    name = method_for(options.method, bundle)
+    name = method_for(options.method, bundle, structures)
     device = resolve_device(options.device)
     method = make_learned(bundle, experts, device, options.precision) if name == "learned" else make_method(name)
     segmentor = make(bundle, device, options.precision)
@@ -146,7 +146,8 @@ def segment_volume(
     result = _route(drawn, volume, experts, meter)
     del drawn
     timings = {"load": loaded, **result.timings, "total": time.perf_counter() - begun}
-    settings = {"bundle": bundle.id, **result.settings}
+    warnings = [*_scope_warnings(options.method, name, bundle, structures), *result.settings["warnings"]]
+    settings = {"bundle": bundle.id, **result.settings, "warnings": warnings}
     return replace(result, settings=settings, model=bundle.to_json(), timings=timings)
 
 
@@ -301,18 +302,30 @@ def _segment_classes(
     return maps, timings, {"view": "volume" if segmentor.whole_volume else "slice"}
 
 
-def method_for(name: str, bundle: Bundle) -> str:
-    """The deferral method to use: "auto" is the learned one where the bundle has it, and the margin elsewhere.
+def method_for(name: str, bundle: Bundle, structures: Sequence[Structure]) -> str:
+    """The deferral method to use: "auto" is the learned one where it was trained for all structures, else the margin.
 
     Raises
     ------
     BadInputError : "learned" is asked for and the bundle has no head.
     """
     if name == "auto":
-        return "margin" if bundle.head is None else "learned"
+        return "learned" if bundle.defers_well(structures) else "margin"
     if name == "learned" and bundle.head is None:
         raise BadInputError(f'bundle "{bundle.id}" has no deferral head, so method "learned" cannot be used with it')
     return name
+
+
+def _scope_warnings(asked: str, used: str, bundle: Bundle, structures: Sequence[Structure]) -> list[str]:
+    if bundle.head is None or bundle.defers_well(structures):
+        return []
+    others = ", ".join(f'"{one.name}"' for one in structures if not one.terminology.is_lesion)
+    trained = f'the learned deferral of bundle "{bundle.id}" was trained on lesions alone, which {others} is not'
+    if used == "learned":
+        return [f"{trained}: there it may find errors worse than the softmax margin"]
+    return (
+        [f"{trained}, so the softmax margin decides (method learned uses it all the same)"] if asked == "auto" else []
+    )
 
 
 def _warnings(drawn: _Drawn, experts: Sequence[Expert]) -> list[str]:

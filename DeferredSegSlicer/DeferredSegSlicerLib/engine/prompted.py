@@ -118,7 +118,9 @@ class PromptedRun:
                     self.maps.put(prompt.structure, one.index, view, answer.stored)
                     image = gray(one.index) if self.method.wants_features else None
                     evidence = SliceEvidence(number, one.index, image, answer.box, answer.encoding, answer.prediction)
+                    begun = time.perf_counter()
                     at_work.see(evidence)
+                    self.timings["defer"] += time.perf_counter() - begun
                     seen.add(one.index)
                     looked += 1
                     self.meter.report("segment")

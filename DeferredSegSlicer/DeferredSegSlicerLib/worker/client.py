@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
+from ..resources import DEFAULT_BUNDLE
 from . import endings, staging
 from .checks import ProtocolError
 from .child import Child, ChildProcess
@@ -165,7 +166,7 @@ class WorkerClient:
         prompts: str | os.PathLike[str],
         experts: str | os.PathLike[str],
         case: str | os.PathLike[str],
-        bundle: str | os.PathLike[str] = "litemedsam",
+        bundle: str | os.PathLike[str] = DEFAULT_BUNDLE,
         options: Options | None = None,
     ) -> str:
         """Send a job, starting the worker if needed; returns the job's id.

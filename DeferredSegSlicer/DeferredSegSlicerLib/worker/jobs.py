@@ -121,7 +121,7 @@ class Jobs:
                     done.probability,
                     done.routing,
                     done.error,
-                    options.method,
+                    done.settings["method"],
                     stamped(done.settings, segment.job),
                     done.model,
                     done.versions,

@@ -67,7 +67,7 @@ class Options:
 
     Attributes
     ----------
-    method : deferral method (margin, entropy, tta, learned).
+    method : deferral method (auto, learned, margin, entropy, tta); auto is the best that the bundle can do.
     device : auto, cpu, cuda, cuda:1, mps.
     window : gray-value window (level, width), or None for the default of the modality.
     view : auto, slice or crop.
@@ -75,7 +75,7 @@ class Options:
     overwrite : replace a case that is there; without it an existing folder is refused.
     """
 
-    method: str = "margin"
+    method: str = "auto"
     device: str = "auto"
     window: tuple[float, float] | None = None
     view: str = "auto"

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from ....core.errors import BadInputError
 from ....core.metrics.error_detection import area_under_generalized_risk, area_under_roc, errors_caught
-from ...bundle_writer import write_bundle
+from ....core.structures import terminology_of
+from ...bundle_writer import HEAD_FILE, write_bundle
 from ...bundles import Bundle, load_bundle
 from ...heads.stack import StackHead, StackSettings
 from ...losses.surrogates import decoupled_sigmoid
@@ -222,11 +223,27 @@ class PromptedTask:
                 "mode": "consistent",
                 "experts": [{"id": reader, "name": reader.replace("-", " ")} for reader in self.readers],
                 "settings": self.head.settings.to_json(),
+                "scope": self._scope(),
             },
         }
-        write_bundle(
-            folder, description, base.weights, self.head.state_dict(), model_card(record, description, self.subjects)
-        )
+        card = model_card(record, description, self.subjects)
+        extra = {"NOTICE": self._notice().encode("utf-8")}
+        write_bundle(folder, description, base.weights, self.head.state_dict(), card, extra)
+
+    def _scope(self) -> str:
+        """ "lesions" if nothing else was in the training data: on organs such a head can mislead."""
+        classes = [name for data in self.config.data for name in data.open(self.config.seed).classes]
+        return "lesions" if all(terminology_of(name).is_lesion for name in classes) else "any"
+
+    def _notice(self) -> str:
+        """The segmentor's notice, and what the head was trained on."""
+        beside = self.bundle.weights.parent / "NOTICE"
+        parts = [beside.read_text(encoding="utf-8").rstrip() + "\n"] if beside.is_file() else []
+        parts.append(f'{HEAD_FILE} is the deferral head, trained by task "prompted" of DeferredSegSlicer on')
+        for data in self.config.data:
+            found = data.open(self.config.seed)
+            parts.append(f"- {found.name}, {found.license}. {found.citation}")
+        return "\n".join(parts) + "\n"
 
 
 CITATIONS = (
