@@ -73,7 +73,7 @@ def large() -> None:
         if os.waitstatus_to_exitcode(status) != 0:
             raise SystemExit(f"the run failed with exit code {os.waitstatus_to_exitcode(status)}")
         voxels = int(np.prod(LARGE)) / 1e6
-        print(f"{LARGE[0]} x {LARGE[1]} x {LARGE[2]} int16 ({voxels:.0f} Mvoxel), three structures, softmax margin: ", end="")
+        print(f"{LARGE[0]} x {LARGE[1]} x {LARGE[2]} int16 ({voxels:.0f} Mvoxel), three structures: ", end="")
         print(f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB resident, {time.perf_counter() - begun:.0f} s")
 
 

@@ -13,12 +13,14 @@ from DeferredSegSlicerLib.core.segment_boxes import label_box
 from DeferredSegSlicerLib.core.structures import Box, make_structures
 from DeferredSegSlicerLib.core.volume import read_volume
 from DeferredSegSlicerLib.engine.bundles import Bundle, load_bundle
+from DeferredSegSlicerLib.engine.datasets import open_dataset
 from DeferredSegSlicerLib.engine.deferral.learned import make_learned
 from DeferredSegSlicerLib.engine.deferral.stack_router import StackPass, StackRouter
 from DeferredSegSlicerLib.engine.pipeline import SegmentOptions, segment_volume
 from DeferredSegSlicerLib.engine.training.config import TrainingConfig
 from DeferredSegSlicerLib.engine.training.run import run_training
 from DeferredSegSlicerLib.engine.training.tasks.prompted import PromptedTask
+from DeferredSegSlicerLib.engine.training.tasks.prompted_recording import _mirrored
 
 NOTHING = lambda stage, done, total: None  # noqa: E731
 
@@ -181,3 +183,14 @@ def test_the_loss_falls_on_a_part_seen_again_and_again(a_prepared_task):
 def test_a_configuration_that_cannot_be_trained_is_refused_at_once(some_patients, tmp_path, changes, sentence):
     with pytest.raises(BadInputError, match=sentence):
         PromptedTask(configuration(some_patients, tmp_path / "out", **changes))
+
+
+def test_a_mirrored_case_exchanges_left_and_right_and_nothing_else(some_patients):
+    subject = open_dataset("sts", some_patients).subjects("train")[0]
+    case = subject.load()
+    mirrored = _mirrored(case)
+    np.testing.assert_array_equal(mirrored.volume.image, case.volume.image[:, :, ::-1])
+    np.testing.assert_array_equal(mirrored.truth, case.truth[:, :, ::-1])
+    assert mirrored.volume.geometry == case.volume.geometry
+    assert not np.array_equal(mirrored.truth, case.truth)
+    np.testing.assert_array_equal(_mirrored(mirrored).volume.image, case.volume.image)

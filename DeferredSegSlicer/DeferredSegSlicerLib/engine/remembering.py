@@ -26,17 +26,13 @@ class RememberingSegmentor:
     def __init__(self, segmentor: Segmentor, most_bytes: int = MOST_BYTES) -> None:
         self.inside = segmentor
         self.name: str = segmentor.name
+        self.device: torch.device = segmentor.device
         self.needs_box: bool = segmentor.needs_box
         self.whole_volume: bool = segmentor.whole_volume
         self.classes: tuple[str, ...] = segmentor.classes
         self._most_bytes = most_bytes
         self._kept: dict[bytes, Encoding] = {}
         self._bytes = 0
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self.inside.device
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["inside"], name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .prompted import PromptedOptions
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 INSIDE_MM = 0.01
 """How far inside the volume's faces a grown box is cut."""
@@ -233,7 +235,7 @@ def _mirrored(case: LoadedCase) -> LoadedCase:
     geometry = case.volume.geometry
     axis = 2 - next(n for n, direction in enumerate(geometry.anatomical_axes) if direction == 0)
 
-    def flip(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def flip(array: NDArray[Scalar]) -> NDArray[Scalar]:
         return np.ascontiguousarray(np.flip(array, axis))
 
     readings = tuple(replace(reading, labels=flip(reading.labels)) for reading in case.readings)
