@@ -14,7 +14,7 @@ from types import FrameType
 
 import typer
 
-from .command_line import checking, information, pictures, reviewing, segmenting
+from .command_line import checking, evaluating, information, pictures, protocol, reviewing, segmenting, training
 from .core.errors import DeferredSegError
 
 USAGE_EXIT, MEMORY_EXIT, BUG_EXIT, INTERRUPTED_EXIT, TERMINATED_EXIT = 2, 3, 1, 130, 143
@@ -38,6 +38,9 @@ app.command("render")(pictures.render)
 app.command("report")(pictures.report)
 app.command("check")(checking.check)
 app.command("info")(information.info)
+app.command("train")(training.train)
+app.command("evaluate")(evaluating.evaluate)
+app.command("protocol")(protocol.protocol)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +59,7 @@ def explained(action: Callable[[], object]) -> int:
     except DeferredSegError as error:
         return _complain(error.sentence, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("stopped; nothing was left behind", INTERRUPTED_EXIT)
+        return _complain("stopped; nothing unfinished was left behind", INTERRUPTED_EXIT)
     except MemoryError:
         return _complain("the computer's memory is full: close other programs or crop the volume", MEMORY_EXIT)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough

@@ -68,7 +68,7 @@ def test_two_patients_are_evaluated_with_the_shipped_network_and_a_second_call_s
     code, text, remarks = evaluate("--data", f"sts={sarcomas}", "-o", out, *methods)
     assert code == 0, remarks
     assert "2 images of 2 patients" in text and "Experts are simulated" in text
-    assert "no deferral head" in remarks, "learned is left out with a sentence"
+    assert "left out" not in remarks
     assert {path.name for path in out.iterdir()} == {
         "cases",
         "cases.csv",
@@ -79,7 +79,8 @@ def test_two_patients_are_evaluated_with_the_shipped_network_and_a_second_call_s
     assert {path.name for path in (out / "cases").iterdir()} == {"STS_005_CT.json", "STS_010_CT.json"}
 
     cases = rows_of(out / "cases.csv")
-    assert {row["method"] for row in cases} >= {"model", "margin", "entropy", "random", "oracle", "expert:boundary"}
+    expected = {"model", "learned", "margin", "entropy", "random", "oracle", "expert:boundary"}
+    assert {row["method"] for row in cases} >= expected
     value = {(r["case"], r["method"], r["to_whom"], r["budget"], r["figure"]): r["value"] for r in cases}
     for case in ("STS_005/CT", "STS_010/CT"):
         model = float(value[case, "model", "", "", "dice"])
@@ -99,7 +100,7 @@ def test_two_patients_are_evaluated_with_the_shipped_network_and_a_second_call_s
     for words in ("# Evaluation of LiteMedSAM", "Experts are simulated", "Not a medical device", "permutation"):
         assert words in report
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    assert config["bundle"]["id"] == "litemedsam" and len(config["bundle"]["sha256"]) == 64
+    assert config["bundle"]["id"] == "litemedsam-deferral" and len(config["bundle"]["sha256"]) == 64
     assert config["settings"]["seed"] == 2027 and config["data"][0]["images"] == ["STS_005/CT", "STS_010/CT"]
     assert not list(out.rglob(".writing-*"))
 
@@ -137,7 +138,7 @@ def test_bad_options_are_refused_in_one_sentence_before_anything_is_written(
         ((*data, "-o", out, "--only", "STS_099"), "no image called STS_099"),
         ((*data, "-o", out, "--device", "abacus"), 'device "abacus"'),
         ((*data, "-o", out, "--bundle", "none"), 'bundle "none"'),
-        ((*data, "-o", out, "--methods", "learned,random"), "no deferral head"),
+        ((*data, "-o", out, "--bundle", "litemedsam", "--methods", "learned,random"), "no deferral head"),
         ((*data, "-o", full, "--methods", "margin"), "not empty and no evaluation"),
         ((*data, "-o", full / "thesis.txt"), "is a file"),
     ):

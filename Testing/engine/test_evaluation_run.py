@@ -21,9 +21,9 @@ from DeferredSegSlicerLib.engine.datasets import Dataset, LoadedCase, LoadedSlic
 from DeferredSegSlicerLib.engine.evaluation import EvaluationSettings, evaluate
 from DeferredSegSlicerLib.engine.evaluation.cases import prepare_image, segment_image, usable_methods
 from DeferredSegSlicerLib.engine.evaluation.panel import convene
-from DeferredSegSlicerLib.engine.evaluation.remember import RememberingSegmentor
 from DeferredSegSlicerLib.engine.evaluation.run import Source
 from DeferredSegSlicerLib.engine.evaluation.system import System, label_figures, routed_rows
+from DeferredSegSlicerLib.engine.remembering import RememberingSegmentor
 from DeferredSegSlicerLib.engine.simulation import CORRELATED_READERS, simulate_readers
 
 GRID = Geometry((24, 22, 5), (2.0, 2.0, 5.0))

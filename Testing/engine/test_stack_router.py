@@ -252,3 +252,14 @@ def test_a_wrong_description_of_the_head_is_named(a_bundle_with_a_head, three_ex
     path.write_text(json.dumps(content))
     with pytest.raises(BadInputError, match=sentence):
         make_learned(load_bundle(a_bundle_with_a_head.folder), three_experts, CPU, "f32")
+
+
+def test_a_head_for_single_slices_is_not_used_on_volumes(a_bundle_with_a_head, three_experts):
+    path = a_bundle_with_a_head.folder / "bundle.json"
+    content = json.loads(path.read_text())
+    content["head"]["kind"] = "slice"
+    path.write_text(json.dumps(content))
+    bundle = load_bundle(a_bundle_with_a_head.folder)
+    assert method_for("auto", bundle, []) == "margin"
+    with pytest.raises(BadInputError, match="for single slices"):
+        make_learned(bundle, three_experts, CPU, "f32")

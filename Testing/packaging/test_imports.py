@@ -18,7 +18,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, *arguments],
         env=os.environ | {"PYTHONPATH": str(LIBRARY)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         stdin=subprocess.DEVNULL,
     )
 
@@ -35,7 +35,7 @@ def test_help_comes_within_a_few_seconds() -> None:
     begun = time.perf_counter()
     done = python("-m", "DeferredSegSlicerLib", "--help")
     assert done.returncode == 0
-    for command in ("segment", "regions", "render", "report", "check", "info"):
+    for command in ("segment", "regions", "render", "report", "check", "info", "train", "evaluate", "protocol"):
         assert command in done.stdout
     assert time.perf_counter() - begun < 5, "0.6 s on an idle machine; the rest is room for a busy one"
 

@@ -129,7 +129,8 @@ def segment(
         typer.Option("--segment", metavar="NAME", help="This segment of it alone; may be repeated."),
     ] = None,
     bundle: Annotated[str, typer.Option(metavar="NAME|DIR", help="The network.")] = DEFAULT_BUNDLE,
-    method: Annotated[Method, typer.Option(help="How the deferral is decided; auto is learned where the network can.")
+    method: Annotated[
+        Method, typer.Option(help="How the deferral is decided; auto is learned where the network can.")
     ] = Method.auto,
     budget: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of the decision zone to defer, 0 to 1.")

@@ -24,6 +24,9 @@ FAMILIES = ("litemedsam", "sam", "monai")
 HEADS = ("stack", "volume", "slice")
 """Kinds of deferral heads: on the stack of a structure's slices, of a 3D network, of a 2D network."""
 
+FOR_VOLUMES = ("stack", "volume")
+"""Those of them that route volumes; the third kind is for the paper's protocol on single slices."""
+
 SCOPES = ("any", "lesions")
 """What a head was trained on: whatever is segmented, or lesions alone."""
 
@@ -94,7 +97,7 @@ class Bundle:
 
     def defers_well(self, structures: Sequence[Structure]) -> bool:
         """Whether it has a deferral head that was trained on the kind of all these structures."""
-        if self.head is None:
+        if self.head is None or self.head["kind"] not in FOR_VOLUMES:
             return False
         return self.head.get("scope", "any") == "any" or all(one.terminology.is_lesion for one in structures)
 
@@ -155,7 +158,10 @@ def make_segmentor(
         return make_sam(load_sam(tensors, source, bundle.network.get("input_size", 1024)), device, bundle.name)
     from .monai_nets import make_volume_segmentor
 
-    return make_volume_segmentor(bundle.name, bundle.network, tensors, device, source)
+    if bundle.head is None or bundle.head["kind"] != "volume":
+        return make_volume_segmentor(bundle.name, bundle.network, tensors, device, source)
+    head = bundle.head_tensors()
+    return make_volume_segmentor(bundle.name, bundle.network, tensors, device, source, bundle.head, head)
 
 
 def sha256_of(path: Path) -> str:

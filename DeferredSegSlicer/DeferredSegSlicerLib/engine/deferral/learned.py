@@ -12,6 +12,7 @@ from ...core.experts import Expert
 from ..heads.stack import StackHead, StackSettings
 from ..weights import load_strictly
 from .base import DeferralMethod
+from .routed_volume import VolumeRouter
 from .stack_router import StackRouter
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ def make_learned(bundle: Bundle, experts: Sequence[Expert], device: torch.device
     head = bundle.head
     if head is None:
         raise BadInputError(f'bundle "{bundle.id}" has no deferral head, so method "learned" cannot be used with it')
+    if head["kind"] == "volume":
+        return VolumeRouter(order_of_experts(head, experts))
     if head["kind"] != "stack":
-        raise BadInputError(f'bundle "{bundle.id}" has a deferral head of the unknown kind "{head["kind"]}"')
+        raise BadInputError(
+            f'the deferral head of bundle "{bundle.id}" is for single slices (deferredseg protocol); '
+            "choose method margin for a volume"
+        )
     network = load_stack_head(head, bundle.head_tensors(), bundle.id)
     order = order_of_experts(head, experts)
     if order is not None:
