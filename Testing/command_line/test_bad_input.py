@@ -297,7 +297,7 @@ def lose_a_file(case: Path) -> None:
 
 
 def change_record(case: Path, change: Callable[[dict], object]) -> None:
-    record = json.loads((case / "case.json").read_text())
+    record = json.loads((case / "case.json").read_text(encoding="utf-8"))
     change(record)
     (case / "case.json").write_text(json.dumps(record))
 
@@ -331,7 +331,7 @@ def huge_header(case: Path) -> None:
 
 
 def record_is_cut_off(case: Path) -> None:
-    text = (case / "case.json").read_text()
+    text = (case / "case.json").read_text(encoding="utf-8")
     (case / "case.json").write_text(text[: len(text) // 2])
 
 

@@ -74,7 +74,7 @@ def test_a_failing_disk_is_named_and_the_old_file_stays(
     with pytest.raises(BadInputError) as refused:
         atomic.write_text(file, "new")
     assert str(file) in str(refused.value) and cause in str(refused.value)
-    assert file.read_text() == "old" and names_in(tmp_path) == ["case.json"]
+    assert file.read_text(encoding="utf-8") == "old" and names_in(tmp_path) == ["case.json"]
 
 
 def test_a_writer_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_writer_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         atomic.write_via(file, half)
-    assert file.read_text() == "old" and names_in(tmp_path) == ["map.nrrd"]
+    assert file.read_text(encoding="utf-8") == "old" and names_in(tmp_path) == ["map.nrrd"]
 
 
 def test_json_cannot_hold_nan(tmp_path: Path) -> None:
@@ -164,4 +164,4 @@ def test_a_folder_without_permission_is_refused_for_a_user_who_is_not_root(tmp_p
     finally:
         locked.chmod(0o755)
     assert "no permission" in done.stdout
-    assert (locked / "old").read_text() == "old" and names_in(locked) == ["old"]
+    assert (locked / "old").read_text(encoding="utf-8") == "old" and names_in(locked) == ["old"]

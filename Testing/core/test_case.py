@@ -245,7 +245,7 @@ def test_a_file_or_a_link_in_the_place_of_a_case_is_left_alone(tmp_path: Path, w
     with pytest.raises(BadInputError, match="too long"):
         write_a_case(tmp_path / ("n" * 300))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link", "real"]
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def a_description():
-    return json.loads((find_resources() / "Models" / "litemedsam" / "bundle.json").read_text())
+    return json.loads((find_resources() / "Models" / "litemedsam" / "bundle.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

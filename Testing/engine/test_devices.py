@@ -131,4 +131,4 @@ def test_freed_memory_goes_back_to_the_system():
 
 def _resident_bytes() -> int:
     statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+    return int(statm.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0

@@ -123,7 +123,7 @@ def test_finished_images_are_kept_unless_something_that_counts_has_changed(run: 
     assert run(a_subject(1), settings=replace(FAST, margin_mm=6.0)).reused == 0
     assert run(a_subject(2), resume=False).reused == 0
     kept = tmp_path / "cases" / "p2_CT.json"
-    kept.write_text(kept.read_text()[:-40])
+    kept.write_text(kept.read_text(encoding="utf-8")[:-40])
     assert run(a_subject(2)).reused == 0, "a file that was cut off does not count"
     assert run(a_subject(2)).reused == 1
 

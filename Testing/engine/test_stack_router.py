@@ -247,7 +247,7 @@ def test_a_damaged_head_is_refused(a_bundle_with_a_head, three_experts):
 )
 def test_a_wrong_description_of_the_head_is_named(a_bundle_with_a_head, three_experts, key, value, sentence):
     path = a_bundle_with_a_head.folder / "bundle.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["head"][key] = value
     path.write_text(json.dumps(content))
     with pytest.raises(BadInputError, match=sentence):
@@ -256,7 +256,7 @@ def test_a_wrong_description_of_the_head_is_named(a_bundle_with_a_head, three_ex
 
 def test_a_head_for_single_slices_is_not_used_on_volumes(a_bundle_with_a_head, three_experts):
     path = a_bundle_with_a_head.folder / "bundle.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["head"]["kind"] = "slice"
     path.write_text(json.dumps(content))
     bundle = load_bundle(a_bundle_with_a_head.folder)

@@ -42,7 +42,7 @@ def test_a_bundle_opens_as_it_was_written(tmp_path: Path, tensors: dict[str, tor
     assert torch.equal(read_weights(bundle.folder / bundle.head["file"])["w"], head["w"])
     assert bundle.head["sha256"] == sha256_of(bundle.folder / "head.safetensors")
     assert bundle.sha256 == sha256_of(bundle.weights)
-    assert (bundle.folder / "MODEL_CARD.md").read_text() == "# Card\n"
+    assert (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8") == "# Card\n"
     assert (bundle.folder / "LICENSE").read_bytes() == b"free"
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["b"], "nothing unfinished is left"
 
@@ -54,7 +54,7 @@ def test_a_weights_file_is_copied_byte_for_byte_with_its_license(tmp_path: Path)
     (base / "NOTICE").write_text("by them")
     bundle = write_bundle(tmp_path / "b", a_description(), base / "weights.safetensors", None, "#")
     assert bundle.weights.read_bytes() == (base / "weights.safetensors").read_bytes()
-    assert (bundle.folder / "NOTICE").read_text() == "by them"
+    assert (bundle.folder / "NOTICE").read_text(encoding="utf-8") == "by them"
 
 
 def test_an_old_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -103,4 +103,4 @@ def test_a_full_disk_leaves_the_old_bundle(
         write_bundle(folder, a_description(name="New"), tensors, None, "#")
     monkeypatch.undo()
     assert load_bundle(folder).name == "Old" and [path.name for path in tmp_path.iterdir()] == ["b"]
-    assert json.loads((folder / "bundle.json").read_text())["schema"] == 1
+    assert json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["schema"] == 1

@@ -273,7 +273,7 @@ def test_an_output_that_is_no_bundle_is_refused_before_any_work(tmp_path: Path) 
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(BadInputError, match="not empty and no bundle"):
         toy.train_toy(a_config(tmp_path))
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
 def test_bfloat16_trains_on_the_cpu_and_fp16_is_refused_there(tmp_path: Path) -> None:

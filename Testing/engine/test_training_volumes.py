@@ -203,7 +203,7 @@ def test_a_bundle_gives_the_same_masks_and_routing_as_the_network_that_was_train
     trained = run_training(config)
     bundle = load_bundle(trained.folder)
     assert bundle.head is not None and bundle.head["kind"] == "volume" and bundle.classes == ("ball", "core")
-    assert "SIMULATED" in (trained.folder / "MODEL_CARD.md").read_text()
+    assert "SIMULATED" in (trained.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     segmentor = make_volume_segmentor(
         bundle.name, bundle.network, read_weights(bundle.weights), CPU, "w", bundle.head, bundle.head_tensors()
     )

@@ -50,7 +50,7 @@ def poll_until(client: WorkerClient, condition: Callable[[], bool], seconds: flo
 def is_running(pid: int) -> bool:
     """Whether a process is there and not a zombie."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state not in "ZX"

@@ -54,7 +54,7 @@ def test_cancel_kills_the_whole_process_tree_within_a_second(
     client = a_client("grandchildren", str(pids_file))
     job = client.segment(**a_job)
     poll_until(client, lambda: bool(a_record.progress))
-    pids = [a_record.ready[0].pid, *map(int, pids_file.read_text().split())]
+    pids = [a_record.ready[0].pid, *map(int, pids_file.read_text(encoding="utf-8").split())]
     assert len(pids) == 4 and all(map(is_running, pids))
     hidden = staging_folder(a_job["case"], job)
     hidden.mkdir()
@@ -108,7 +108,7 @@ def test_a_worker_that_is_killed_becomes_one_readable_message(
     assert "SIGKILL" in failure.message and "memory" in failure.message and "while segmenting" in failure.message
     assert "smaller part" in failure.advice and Path(failure.log or "").exists()
     assert client.state is State.STOPPED
-    assert not is_running(int((tmp_path / "pid").read_text()))  # what it left behind went too
+    assert not is_running(int((tmp_path / "pid").read_text(encoding="utf-8")))  # what it left behind went too
 
 
 def test_a_new_job_after_a_death_starts_a_new_worker(
@@ -238,7 +238,7 @@ def test_a_worker_that_breaks_at_the_start_is_told_of_without_a_traceback(
     poll_until(client, lambda: a_record.ended)
     (failure,) = a_record.failures
     assert "Traceback" not in failure.message and "exit code 1" in failure.message
-    assert "Traceback: broken" in Path(failure.log or "").read_text()
+    assert "Traceback: broken" in Path(failure.log or "").read_text(encoding="utf-8")
 
 
 def test_an_interpreter_that_is_not_there_is_named(a_record: Record, a_job: dict[str, Any], tmp_path: Path) -> None:
