@@ -319,8 +319,9 @@ def method_for(name: str, bundle: Bundle, structures: Sequence[Structure]) -> st
 def _scope_warnings(asked: str, used: str, bundle: Bundle, structures: Sequence[Structure]) -> list[str]:
     if bundle.head is None or bundle.defers_well(structures):
         return []
-    others = ", ".join(f'"{one.name}"' for one in structures if not one.terminology.is_lesion)
-    trained = f'the learned deferral of bundle "{bundle.id}" was trained on lesions alone, which {others} is not'
+    others = [f'"{one.name}"' for one in structures if not one.terminology.is_lesion]
+    are = f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not"
+    trained = f'the learned deferral of bundle "{bundle.id}" was trained on lesions alone, which {are}'
     if used == "learned":
         return [f"{trained}: there it may find errors worse than the softmax margin"]
     return (
