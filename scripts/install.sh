@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 readonly environment=.venv stamp=.venv/deferredseg-installed
-readonly extras="engine,train,cpu,slicer,test"
+readonly extras="engine,train,cpu,export,slicer,test"
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }

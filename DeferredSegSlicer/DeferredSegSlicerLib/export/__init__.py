@@ -1,0 +1,1 @@
+"""Finished work in other programs' formats: labelmaps, DICOM SEG, tables, surfaces."""
