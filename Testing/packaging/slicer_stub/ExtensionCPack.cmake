@@ -1,0 +1,26 @@
+# What Slicer demands before it packs an extension, and the .s4ext that it writes from the variables.
+foreach(stub_name EXTENSION_NAME EXTENSION_HOMEPAGE EXTENSION_CONTRIBUTORS EXTENSION_DESCRIPTION EXTENSION_ICONURL)
+  if("${${stub_name}}" STREQUAL "")
+    message(FATAL_ERROR "${stub_name} is not set")
+  endif()
+endforeach()
+foreach(stub_name EXTENSION_README_FILE EXTENSION_LICENSE_FILE)
+  if(NOT EXISTS "${${stub_name}}")
+    message(FATAL_ERROR "${stub_name} names no file: ${${stub_name}}")
+  endif()
+endforeach()
+
+set(stub_lines)
+foreach(stub_name
+    DEPENDS HOMEPAGE CONTRIBUTORS ICONURL DESCRIPTION SCREENSHOTURLS KEYWORDS)
+  string(TOLOWER "${stub_name}" stub_key)
+  string(REPLACE ";" " " stub_value "${EXTENSION_${stub_name}}")
+  string(APPEND stub_lines "${stub_key} ${stub_value}\n")
+endforeach()
+file(WRITE "${CMAKE_BINARY_DIR}/${EXTENSION_NAME}.s4ext" "${stub_lines}")
+
+set(CPACK_MONOLITHIC_INSTALL ON)
+set(CPACK_GENERATOR "TGZ")
+set(CPACK_RESOURCE_FILE_LICENSE "${EXTENSION_LICENSE_FILE}")
+set(CPACK_PACKAGE_FILE_NAME "${Slicer_REVISION}-${Slicer_OS}-${Slicer_ARCHITECTURE}-${EXTENSION_NAME}")
+include(CPack)
