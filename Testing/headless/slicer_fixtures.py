@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import slicer
 from boot import HeadlessSlicer, boot, quiet_vtk
 from DeferredSegSlicerLib.core.geometry import Geometry
 from DeferredSegSlicerLib.core.volume import Volume
@@ -29,11 +30,12 @@ def scene(a_slicer: HeadlessSlicer) -> Iterator[Any]:
 
 
 def empty(scene: Any) -> None:
-    """Close the scene as Slicer does, and remove the parameter nodes, which outlive that."""
+    """Close the scene as Slicer does, remove the parameter nodes, which outlive that, and give it its hierarchy."""
     with quiet_vtk():
         scene.Clear(0)
         while (node := scene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode")) is not None:
             scene.RemoveNode(node)
+        slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
 
 
 @pytest.fixture
