@@ -22,6 +22,9 @@ CASE_ID_ATTRIBUTE = "DeferredSeg.CaseId"
 EXPERT_TAG = "DeferredSeg.ExpertId"
 """Segment tag: the expert whose regions a segment holds."""
 
+STRUCTURE_TAG = "DeferredSeg.StructureId"
+"""Segment tag: the structure of the case that a segment of a result node shows; segments without it are the user's."""
+
 VOLUME_REFERENCE = "DeferredSeg.volume"
 """Node reference role: the volume that a result, deferred or prompt node belongs to, or that the panel has chosen."""
 RESULT_REFERENCE = "DeferredSeg.result"

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.case import Case
 from ..core.segmentation_file import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG, REVIEW_STATUS_TAG
 from .grid import Alignment
-from .names import CASE_ID_ATTRIBUTE, RESULT_SUFFIX, ROLE_ATTRIBUTE, ROLE_RESULT
+from .names import CASE_ID_ATTRIBUTE, RESULT_SUFFIX, ROLE_ATTRIBUTE, ROLE_RESULT, STRUCTURE_TAG
 from .placement import place_beside
 from .shared_layer import SegmentSpec, fill_with_segments, new_layer, one_event
 
@@ -37,7 +37,8 @@ def show_result(
     Parameters
     ----------
     alignment : of the case on the node, from `grid.align`.
-    update : a result node that is filled anew, its display kept; without it a node is made.
+    update : a result node that is filled anew; its display and segments that a user has added to it are kept.
+        Without it a node is made.
     label : `case.label()`, if it was read already (in a thread, for one).
 
     Returns
@@ -56,14 +57,15 @@ def show_result(
     voxels[:] = alignment.to_node(labels)
     node = update
     if node is None:
-        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume_node.GetName()}{RESULT_SUFFIX}")
+        name = scene.GenerateUniqueName(f"{volume_node.GetName()}{RESULT_SUFFIX}")
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
         draw_as_outline(node)
     with one_event(node):
+        place_beside(scene, node, volume_node, ROLE_RESULT)
         node.SetAttribute(CASE_ID_ATTRIBUTE, case.id)
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-        fill_with_segments(node, layer, segments_of(case))
-        place_beside(scene, node, volume_node, ROLE_RESULT)
+        fill_with_segments(node, layer, segments_of(case), STRUCTURE_TAG)
     return node
 
 

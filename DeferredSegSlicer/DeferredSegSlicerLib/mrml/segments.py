@@ -26,14 +26,15 @@ def name_of_segment(segmentation_node: Any, segment_id: str) -> str:
 
 
 def terminology_of_segment(segmentation_node: Any, segment_id: str) -> Terminology | None:
-    """The segment's codes, or None if it has none that can be read."""
+    """The segment's codes, or None if it has none that can be read or only the "Tissue" that Slicer gives to all."""
     text = tag_of(_segment(segmentation_node, segment_id), slicer.vtkSegment.GetTerminologyEntryTagName())
     if text is None:
         return None
     try:
-        return Terminology.from_slicer(text)
+        found = Terminology.from_slicer(text)
     except BadInputError:
         return None  # a foreign terminology text is no reason to refuse the segment
+    return found if found != Terminology() else None
 
 
 def tag_of(segment: Any, name: str) -> str | None:

@@ -64,12 +64,21 @@ def shared_layer_of(segmentation_node: Any) -> Any:
     return segmentation.GetNthSegment(0).GetRepresentation(binary_labelmap())
 
 
-def fill_with_segments(segmentation_node: Any, layer: Any, segments: Sequence[SegmentSpec]) -> None:
-    """Replace all segments of a node by new ones that share a layer; the source representation is the labelmap."""
+def fill_with_segments(segmentation_node: Any, layer: Any, segments: Sequence[SegmentSpec], own_tag: str) -> None:
+    """Replace the module's segments of a node by new ones that share a layer.
+
+    Parameters
+    ----------
+    own_tag : name of the tag by which the module's segments are known; it holds the id of their spec. Segments without
+        it are the user's and stay as they are. An id that one of those has is taken with a number behind it.
+    """
     segmentation = segmentation_node.GetSegmentation()
     with one_event(segmentation_node):
-        segmentation.RemoveAllSegments()
-        segmentation.SetSourceRepresentationName(binary_labelmap())
+        for segment_id in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
+            if segmentation.GetSegment(segment_id).HasTag(own_tag):
+                segmentation.RemoveSegment(segment_id)
+        if segmentation.GetNumberOfSegments() == 0:
+            segmentation.SetSourceRepresentationName(binary_labelmap())
         for value, spec in enumerate(segments, 1):
             segment = slicer.vtkSegment()
             segment.SetName(spec.name)
@@ -81,8 +90,9 @@ def fill_with_segments(segmentation_node: Any, layer: Any, segments: Sequence[Se
                 segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), spec.terminology.to_slicer())
             for key, text in spec.tags.items():
                 segment.SetTag(key, text)
+            segment.SetTag(own_tag, spec.id)
             segment.AddRepresentation(binary_labelmap(), layer)
-            segmentation.AddSegment(segment, spec.id)
+            segmentation.AddSegment(segment, segmentation.GenerateUniqueSegmentID(spec.id))
 
 
 def layer_modified(segmentation_node: Any, layer: Any) -> None:
