@@ -1,0 +1,67 @@
+"""A look-alike of PythonQt, CTK and Slicer's widgets on PySide6, for tests of the panel.
+
+`install()` puts `qt`, `ctk`, `slicer.qMRML*`, `slicer.qSlicer*`, `slicer.app` and Slicer's Python modules in place, all
+held to `qt_api.json`, which was read from a real Slicer 5.13: a name that is not in it raises `NotInSlicer`. The scene
+and `slicer.util` are slicer-core's own. The code under test cannot tell and must not ask where it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if "PySide6" not in sys.modules:
+    sys.pyside6_option_python_enum = 3  # type: ignore[attr-defined]  # PythonQt's enums are integers
+
+from .api import NotInSlicer, class_api, functions, short_name_api, table
+from .dialogs import UnansweredDialog, user
+from .signals import slot_errors
+
+__all__ = [
+    "NotInSlicer",
+    "UnansweredDialog",
+    "class_api",
+    "functions",
+    "install",
+    "problems",
+    "reset",
+    "short_name_api",
+    "slot_errors",
+    "table",
+    "user",
+]
+_installed: dict[str, Any] = {}
+
+
+def install() -> Any:
+    """Put the look-alike in place, once a process; the stand-in of `slicer.app`."""
+    if not _installed:
+        from .application import start
+
+        _installed["app"] = start()
+    return _installed["app"]
+
+
+def reset() -> None:
+    """Forget what a test did: answers, errors of slots, pip calls, settings, opened links, windows left open."""
+    from . import qt_module, slicer_python
+
+    user.clear()
+    slot_errors.clear()
+    slicer_python.pip.clear()
+    slicer_python.translations.clear()
+    qt_module.opened_urls.clear()
+    qt_module.QSettings().clear()
+    _installed["app"].bench_reset()
+
+
+def problems() -> list[str]:
+    """What must not be there at the end of a test: errors raised in slots, answers that no dialog asked for."""
+    found = [f"a slot raised {error!r}" for error in slot_errors]
+    if user.pending():
+        found.append(f"{user.pending()} scripted answers were not asked for")
+    if _installed["app"].bench_paused():
+        found.append("pauseRender was called without resumeRender")
+    return found
