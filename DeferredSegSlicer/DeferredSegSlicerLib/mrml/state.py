@@ -19,14 +19,13 @@ from ..core.budgets import DEFAULT_BUDGET
 from ..core.errors import BadInputError
 from ..core.structures import Terminology
 from .names import DEFERRED_REFERENCE, MODULE_NAME, PROMPT_REFERENCE, RESULT_REFERENCE, VOLUME_REFERENCE
-from .prompts import PromptEntry
+from .prompts import BOX, SEGMENT, PromptEntry
 
 Value = TypeVar("Value")
 
 _MODULE_ATTRIBUTE = "ModuleName"
 _PROMPTS = "prompts"
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_KINDS = ("box", "segment")
 _VOLUME_CLASS, _SEGMENTATION_CLASS = "vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"
 
 
@@ -199,7 +198,7 @@ class PanelState:
             terminology = Terminology.from_slicer(values["terminology"])
         except (KeyError, TypeError, ValueError, AttributeError, BadInputError):
             return None
-        if not isinstance(key, str) or not _KEY.fullmatch(key) or kind not in _KINDS:
+        if not isinstance(key, str) or not _KEY.fullmatch(key) or kind not in (BOX, SEGMENT):
             return None
         node = self.node.GetNodeReference(PROMPT_REFERENCE + key)
         node_id = node.GetID() if node is not None else ""
