@@ -1,0 +1,307 @@
+"""The model's segmentation in the scene: on the voxels of the scan, coded, beside its volume, nobody else's touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+import slicer.util
+import vtk
+from boot import HeadlessSlicer
+from DeferredSegSlicerLib.core.case import Case
+from DeferredSegSlicerLib.core.errors import DamagedCaseError
+from DeferredSegSlicerLib.core.volume import Volume
+from DeferredSegSlicerLib.mrml import names
+from DeferredSegSlicerLib.mrml.grid import Alignment, align, array_of, geometry_of
+from DeferredSegSlicerLib.mrml.result import show_result
+from hard_volumes import GRID_OF_FILE, HARD_VOLUMES, LEFT_HANDED, MOTION, OBLIQUE, SECOND_MOTION, put_under, scan_on
+from places import in_order, moved, places_of_segment
+from render import SliceView
+
+WriteCase = Callable[..., Case]
+TO_WORLD = {"under a linear transform": MOTION, "under two linear transforms": SECOND_MOTION @ MOTION}
+STATUS = "Segmentation.Status"
+
+each_hard_volume = pytest.mark.parametrize("kind", HARD_VOLUMES)
+
+
+def case_of_file(kind: str, folder: Path, write_a_case: WriteCase) -> Case:
+    """A case as the command line makes it of the file that Slicer has read, in the file's order of slices."""
+    grid = GRID_OF_FILE[kind]
+    return write_a_case(folder / "case", Volume(scan_on(grid), grid, "CT"))
+
+
+def shown(scene: Any, case: Case, node: Any, **options: Any) -> Any:
+    return show_result(scene, case, node, align(case.geometry, node), **options)
+
+
+def tag_of(segment: Any, name: str) -> str:
+    value = vtk.reference("")
+    assert segment.GetTag(name, value), name
+    return str(value)
+
+
+@each_hard_volume
+def test_every_voxel_of_the_result_is_where_itk_has_it_in_the_cases_file(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase, kind: str
+) -> None:
+    node = HARD_VOLUMES[kind](scene, tmp_path)
+    case = case_of_file(kind, tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    file = sitk.ReadImage(str(case.folder / "segmentation.seg.nrrd"))
+    labels = sitk.GetArrayFromImage(file)
+    for number, structure in enumerate(case.structures, 1):
+        indices = np.argwhere(labels == number)[:, ::-1].tolist()
+        there = np.array([file.TransformIndexToPhysicalPoint(i) for i in indices]) * (-1, -1, 1)
+        found = places_of_segment(result, structure.id)
+        expected = moved(TO_WORLD.get(kind, np.eye(4)), there)
+        assert len(found) == len(expected) > 20
+        assert np.allclose(in_order(found), in_order(expected), atol=1e-5)
+
+
+@each_hard_volume
+def test_slicer_finds_under_every_segment_the_voxels_that_were_labeled(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase, kind: str
+) -> None:
+    node = HARD_VOLUMES[kind](scene, tmp_path)
+    case = case_of_file(kind, tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    for number, structure in enumerate(case.structures, 1):
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(result, structure.id, node)
+        assert set(array_of(node)[mask > 0].tolist()) == set(case.image()[case.label() == number].tolist())
+
+
+@each_hard_volume
+def test_the_results_layer_has_the_volumes_own_grid(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase, kind: str
+) -> None:
+    node = HARD_VOLUMES[kind](scene, tmp_path)
+    result = shown(scene, case_of_file(kind, tmp_path, write_a_case), node)
+    layer = result.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
+    reference = slicer.vtkOrientedImageData()
+    converter = slicer.vtkSegmentationConverter
+    text = result.GetSegmentation().GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
+    assert converter.DeserializeImageGeometry(text, reference, False)
+    assert slicer.vtkOrientedImageDataResample.DoGeometriesMatch(reference, layer)
+    assert slicer.vtkOrientedImageDataResample.DoExtentsMatch(reference, layer)
+    assert result.GetNodeReference(result.GetReferenceImageGeometryReferenceRole()) is node
+    assert result.GetTransformNodeID() == node.GetTransformNodeID()
+
+
+def test_the_result_has_one_layer_and_the_cases_names_colors_codes_and_tags(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    segmentation = result.GetSegmentation()
+    assert segmentation.GetNumberOfLayers() == 1 and segmentation.GetSourceRepresentationName() == "Binary labelmap"
+    assert list(segmentation.GetSegmentIDs()) == [s.id for s in case.structures]
+    for structure in case.structures:
+        segment = segmentation.GetSegment(structure.id)
+        assert segment.GetName() == structure.name and np.allclose(segment.GetColor(), structure.color)
+        assert not segment.GetNameAutoGenerated() and not segment.GetColorAutoGenerated()
+        assert tag_of(segment, slicer.vtkSegment.GetTerminologyEntryTagName()) == structure.terminology.to_slicer()
+        assert tag_of(segment, "DICOM.SegmentAlgorithmType") == "AUTOMATIC"
+        assert tag_of(segment, "DICOM.SegmentAlgorithmName") == "Test net"
+        assert tag_of(segment, names.STRUCTURE_TAG) == structure.id
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        assert logic.GetSegmentStatus(segment) == logic.InProgress
+    assert result.GetName() == "CT (DeferredSeg)"
+    assert result.GetAttribute(names.ROLE_ATTRIBUTE) == "result"
+    assert result.GetAttribute(names.CASE_ID_ATTRIBUTE) == case.id
+    assert result.GetNodeReference(names.VOLUME_REFERENCE) is node
+
+
+def test_a_structure_of_which_nothing_was_found_has_an_empty_segment(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    probability = np.zeros((2, *OBLIQUE.shape), np.uint8)
+    probability[1, 3, 4, 5] = 255
+    case = write_a_case(tmp_path / "case", Volume(scan_on(OBLIQUE), OBLIQUE, "CT"), probability=probability)
+    result = shown(scene, case, node)
+    assert [len(places_of_segment(result, s.id)) for s in case.structures] == [0, 1]
+    assert np.allclose(places_of_segment(result, "right_kidney"), geometry_of(node).ras_of((5, 4, 3)))
+
+
+def test_the_result_sits_right_after_its_volume_in_the_subject_hierarchy(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    subject = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Subject")
+    study = hierarchy.CreateStudyItem(subject, "Study")
+    before, item = hierarchy.CreateFolderItem(study, "Before"), hierarchy.CreateItem(study, node)
+    after = hierarchy.CreateFolderItem(study, "After")
+    result = shown(scene, case_of_file("oblique", tmp_path, write_a_case), node)
+    children = vtk.vtkIdList()
+    hierarchy.GetItemChildren(study, children)
+    order = [children.GetId(n) for n in range(children.GetNumberOfIds())]
+    assert order == [before, item, hierarchy.GetItemByDataNode(result), after]
+
+
+def test_a_result_of_a_volume_outside_any_study_sits_beside_it_too(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    result = shown(scene, case_of_file("oblique", tmp_path, write_a_case), node)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    places = [hierarchy.GetItemPositionUnderParent(hierarchy.GetItemByDataNode(n)) for n in (node, result)]
+    assert places[1] == places[0] + 1
+
+
+def test_the_result_is_drawn_as_an_outline_on_the_edge_of_the_structure(
+    a_slicer: HeadlessSlicer, scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    scan = np.full(LEFT_HANDED.shape, -1000, np.int16)
+    scan[0, 0, 0] = 0
+    probability = np.zeros((2, *LEFT_HANDED.shape), np.uint8)
+    probability[0, 2:6, 3:9, 3:11] = 255
+    case = write_a_case(tmp_path / "case", Volume(scan, LEFT_HANDED, "CT"), probability=probability)
+    sitk_scan = case.folder / "image.nrrd"
+    node = slicer.modules.volumes.logic().AddArchetypeVolume(str(sitk_scan), "CT", 0)
+    put_under(scene, node, MOTION)
+    alignment = align(case.geometry, node)
+    assert not alignment.identity
+    result = show_result(scene, case, node, alignment)
+    middle, outside = (moved(MOTION, LEFT_HANDED.ras_of(ijk))[0] for ijk in ((6.5, 5.5, 3.5), (6.5, 10.8, 3.5)))
+    view = SliceView(a_slicer, orientation="Axial")
+    view.show(node, tuple(middle))
+    picture = view.picture().astype(int)
+    view.close()
+    color = np.array(case.structures[0].color) * 255
+    colored = np.abs(picture - color).max(axis=2) < 60
+    assert colored.sum() > 50
+    rows, columns = np.nonzero(colored)
+    row, column = view.pixel_of(tuple(middle))
+    assert rows.min() < row < rows.max() and columns.min() < column < columns.max() and not colored[row, column]
+    row, column = view.pixel_of(tuple(outside))
+    assert not colored[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3].any()
+    assert not result.GetDisplayNode().GetVisibility2DFill()
+
+
+def a_users_segmentation(scene: Any, node: Any) -> Any:
+    user = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT (DeferredSeg)")
+    user.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    user.GetSegmentation().AddEmptySegment("liver", "Liver")
+    mask = (np.arange(OBLIQUE.voxel_count).reshape(OBLIQUE.shape) % 3 == 0).astype(np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, user, "liver", node)
+    return user
+
+
+def test_a_users_segmentation_of_the_same_name_is_left_alone(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    user = a_users_segmentation(scene, node)
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(user, "liver", node).copy()
+    stamp = user.GetMTime()
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    assert result is not user and result.GetName() != user.GetName() and user.GetMTime() == stamp
+    with pytest.raises(ValueError, match="is no result of this module"):
+        shown(scene, case, node, update=user)
+    assert np.array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(user, "liver", node), voxels)
+    assert user.GetSegmentation().GetNumberOfSegments() == 1
+
+
+def test_a_result_can_be_filled_anew_and_keeps_its_looks_and_what_a_user_added(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    result = shown(scene, case_of_file("oblique", tmp_path, write_a_case), node)
+    result.GetDisplayNode().SetOpacity2DOutline(0.3)
+    segmentation = result.GetSegmentation()
+    segmentation.AddEmptySegment("mine", "my own")
+    mask = np.zeros(OBLIQUE.shape, np.uint8)
+    mask[2, 3, 4] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask, result, "mine", node)
+    before = scene.GetNumberOfNodes()
+    second = write_a_case(
+        tmp_path / "second",
+        Volume(scan_on(OBLIQUE), OBLIQUE, "CT"),
+        probability=np.full((2, *OBLIQUE.shape), 200, np.uint8),
+    )
+    assert shown(scene, second, node, update=result) is result and scene.GetNumberOfNodes() == before
+    assert set(segmentation.GetSegmentIDs()) == {"Liver", "right_kidney", "mine"}
+    assert len(places_of_segment(result, "Liver")) == OBLIQUE.voxel_count
+    assert np.allclose(places_of_segment(result, "mine"), geometry_of(node).ras_of((4, 3, 2)))
+    assert result.GetAttribute(names.CASE_ID_ATTRIBUTE) == second.id
+    assert result.GetDisplayNode().GetOpacity2DOutline() == pytest.approx(0.3)
+
+
+def test_a_segment_of_the_users_that_has_a_structures_id_stays(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    segmentation = result.GetSegmentation()
+    segmentation.RemoveSegment("Liver")
+    segmentation.AddEmptySegment("Liver", "my own")
+    shown(scene, case, node, update=result)
+    assert segmentation.GetSegment("Liver").GetName() == "my own" and segmentation.GetNumberOfSegments() == 3
+
+
+def test_a_changed_segmentation_file_is_refused_and_the_scene_stays_as_it_was(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase
+) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    path = case.folder / "segmentation.seg.nrrd"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(DamagedCaseError, match="was changed since it was written"):
+        shown(scene, case, node)
+    assert scene.GetNumberOfNodes() == before
+
+
+def test_labels_that_were_read_already_are_taken(scene: Any, tmp_path: Path, write_a_case: WriteCase) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    label = case.label()
+    (case.folder / "segmentation.seg.nrrd").unlink()
+    result = show_result(scene, case, node, Alignment(), label=label)
+    assert len(places_of_segment(result, "Liver")) == np.count_nonzero(label == 1)
+
+
+@pytest.mark.parametrize("kind", ["left-handed in its file", "under two linear transforms"])
+def test_a_saved_scene_brings_the_result_back_in_its_place(
+    scene: Any, tmp_path: Path, write_a_case: WriteCase, kind: str
+) -> None:
+    node = HARD_VOLUMES[kind](scene, tmp_path)
+    case = case_of_file(kind, tmp_path, write_a_case)
+    result = shown(scene, case, node)
+    before = {s.id: in_order(places_of_segment(result, s.id)) for s in case.structures}
+    assert scene.WriteToMRB(str(tmp_path / "saved.mrb"))
+    scene.Clear(0)
+    assert scene.ReadFromMRB(str(tmp_path / "saved.mrb"), True)
+    (result,) = [
+        scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode")
+        for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"))
+    ]
+    assert result.GetAttribute(names.CASE_ID_ATTRIBUTE) == case.id
+    assert result.GetNodeReference(names.VOLUME_REFERENCE).IsA("vtkMRMLScalarVolumeNode")
+    for structure_id, places in before.items():
+        assert np.allclose(in_order(places_of_segment(result, structure_id)), places, atol=1e-4)
+
+
+def test_a_removed_result_leaves_nothing_behind(scene: Any, tmp_path: Path, write_a_case: WriteCase) -> None:
+    node = HARD_VOLUMES["oblique"](scene, tmp_path)
+    case = case_of_file("oblique", tmp_path, write_a_case)
+    before = scene.GetNumberOfNodes()
+    result = shown(scene, case, node)
+    assert scene.GetNumberOfNodes() == before + 2  # the node and its display
+    scene.RemoveNode(result.GetDisplayNode())
+    scene.RemoveNode(result)
+    assert scene.GetNumberOfNodes() == before
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    assert hierarchy.GetNumberOfItemChildren(hierarchy.GetSceneItemID()) == 1 and hierarchy.GetItemByDataNode(node)
