@@ -94,7 +94,6 @@ def add_box(
     place_beside(scene, roi, volume_node, ROLE_PROMPT)
     roi.SetSize(*size.tolist())
     roi.SetCenter(*center.tolist())
-    roi.UpdateControlPointsFromROI()  # a center at the very origin is no change to the node
     display = roi.GetDisplayNode()
     for set_color in (display.SetSelectedColor, display.SetColor):
         set_color(*color)
