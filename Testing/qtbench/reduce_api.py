@@ -51,8 +51,8 @@ def reduce(table: dict[str, Any]) -> dict[str, Any]:
         "slicer_version": table["slicer_version"],
         "qt_version": table["qt_version"],
         "classes": classes,
-        "modules": {module: names for module, names in table["python_modules"].items()},
-        "slicer": [name for name in table["slicer_names"] if not name.startswith(("vtkITK", "vtkTeem"))],
+        "modules": table["python_modules"],
+        "slicer": table["slicer_names"],
         "slicer_modules": table["module_names"],
         "segment_editor_effects": table["segment_editor_effects"],
     }
