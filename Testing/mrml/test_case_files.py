@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from DeferredSegSlicerLib.core.experts import Expert, load_experts
 from DeferredSegSlicerLib.core.prompts import read_prompts
 from DeferredSegSlicerLib.core.structures import Box, Code, Structure, Terminology, make_structures
 from DeferredSegSlicerLib.core.volume import read_volume
-from DeferredSegSlicerLib.mrml.case_files import write_request
+from DeferredSegSlicerLib.mrml.case_files import plan_request, write_request
 from DeferredSegSlicerLib.mrml.grid import align, array_of, geometry_of
 from DeferredSegSlicerLib.mrml.prompts import add_box, entry_of_box, structures_of
 from DeferredSegSlicerLib.mrml.same_scan import check_same_scan
@@ -138,3 +139,17 @@ def test_a_folder_that_cannot_be_made_is_named(
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BadInputError, match=r'file.job" cannot be written: a part of its path is not a folder'):
         write_request(tmp_path / "file" / "job", a_volume_node(), EVERYWHERE, three_experts)
+
+
+def test_a_planned_job_can_be_written_by_a_thread_even_if_its_volume_is_gone_by_then(
+    scene: Any, a_volume_node: Callable[..., Any], tmp_path: Path, three_experts: tuple[Expert, ...]
+) -> None:
+    node = a_volume_node()
+    planned = plan_request(tmp_path / "job", node, EVERYWHERE, three_experts)
+    assert not (tmp_path / "job").exists()
+    scene.RemoveNode(node)
+    del node
+    writer = threading.Thread(target=planned.write)
+    writer.start()
+    writer.join()
+    assert np.array_equal(read_volume(planned.request.image).image, scan_on(OBLIQUE))

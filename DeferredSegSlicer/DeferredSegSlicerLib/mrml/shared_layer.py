@@ -73,10 +73,13 @@ def fill_with_segments(segmentation_node: Any, layer: Any, segments: Sequence[Se
         it are the user's and stay as they are. An id that one of those has is taken with a number behind it.
     """
     segmentation = segmentation_node.GetSegmentation()
+    ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+    own = [segment_id for segment_id in ids if segmentation.GetSegment(segment_id).HasTag(own_tag)]
     with one_event(segmentation_node):
-        for segment_id in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
-            if segmentation.GetSegment(segment_id).HasTag(own_tag):
-                segmentation.RemoveSegment(segment_id)
+        for segment_id in own:
+            if len(own) == len(ids):  # else Slicer erases the segment from a layer that nobody needs any more
+                segmentation.GetSegment(segment_id).RemoveAllRepresentations()
+            segmentation.RemoveSegment(segment_id)
         if segmentation.GetNumberOfSegments() == 0:
             segmentation.SetSourceRepresentationName(binary_labelmap())
         for value, spec in enumerate(segments, 1):
