@@ -10,11 +10,60 @@ from PySide6 import QtCore, QtGui, QtWidgets
 PYTHONQT = frozenset({"connect", "disconnect", "delete", "className", "name", "exec_", "help"})
 # Classes that are no widgets of the table: in Qt 5.15 and in Qt 6, and wrapped by PythonQt.
 OTHER_CLASSES = frozenset(
-    "Qt QAbstractItemView QAbstractButton QApplication QBrush QByteArray QColor QColorDialog QCursor QDateTime "
-    "QDesktopServices QDir QEvent QEventLoop QFile QFileInfo QFont QFontMetrics QHeaderView QIcon QImage QItemSelection "
-    "QKeySequence QLayout QListWidgetItem QLocale QModelIndex QObject QPainter QPalette QPen QPixmap QPoint QPointF "
-    "QRect QRectF QSize QSizePolicy QSpacerItem QStandardItem QStandardPaths QStyle QTableWidgetItem QTextCursor "
-    "QTreeWidgetItem QUiLoader QUrl QUrlQuery QVariant QBoxLayout QAbstractScrollArea QScrollBar".split()
+    [
+        "Qt",
+        "QAbstractItemView",
+        "QAbstractButton",
+        "QApplication",
+        "QBrush",
+        "QByteArray",
+        "QColor",
+        "QColorDialog",
+        "QCursor",
+        "QDateTime",
+        "QDesktopServices",
+        "QDir",
+        "QEvent",
+        "QEventLoop",
+        "QFile",
+        "QFileInfo",
+        "QFont",
+        "QFontMetrics",
+        "QHeaderView",
+        "QIcon",
+        "QImage",
+        "QItemSelection",
+        "QKeySequence",
+        "QLayout",
+        "QListWidgetItem",
+        "QLocale",
+        "QModelIndex",
+        "QObject",
+        "QPainter",
+        "QPalette",
+        "QPen",
+        "QPixmap",
+        "QPoint",
+        "QPointF",
+        "QRect",
+        "QRectF",
+        "QSize",
+        "QSizePolicy",
+        "QSpacerItem",
+        "QStandardItem",
+        "QStandardPaths",
+        "QStyle",
+        "QTableWidgetItem",
+        "QTextCursor",
+        "QTreeWidgetItem",
+        "QUiLoader",
+        "QUrl",
+        "QUrlQuery",
+        "QVariant",
+        "QBoxLayout",
+        "QAbstractScrollArea",
+        "QScrollBar",
+    ]
 )
 # Signals and setters that mean something else, or nothing, in the other Qt.
 FORBIDDEN = {

@@ -10,16 +10,65 @@ from pathlib import Path
 from .types import dotted
 
 SETTERS = frozenset(
-    "setText setToolTip setWindowTitle setInformativeText setDetailedText setTitle setStatusTip setWhatsThis "
-    "setPlaceholderText setLabelText setPlainText setHtml addItem addItems addAction addButton setHeaderLabels "
-    "setHorizontalHeaderLabels setSuffix setPrefix addRow addTab setTabText appendPlainText setFormat "
-    "errorDisplay infoDisplay warningDisplay confirmYesNoDisplay confirmOkCancelDisplay showStatusMessage "
-    "delayDisplay messageBox getOpenFileName getExistingDirectory getSaveFileName getText getItem".split()
+    [
+        "setText",
+        "setToolTip",
+        "setWindowTitle",
+        "setInformativeText",
+        "setDetailedText",
+        "setTitle",
+        "setStatusTip",
+        "setWhatsThis",
+        "setPlaceholderText",
+        "setLabelText",
+        "setPlainText",
+        "setHtml",
+        "addItem",
+        "addItems",
+        "addAction",
+        "addButton",
+        "setHeaderLabels",
+        "setHorizontalHeaderLabels",
+        "setSuffix",
+        "setPrefix",
+        "addRow",
+        "addTab",
+        "setTabText",
+        "appendPlainText",
+        "setFormat",
+        "errorDisplay",
+        "infoDisplay",
+        "warningDisplay",
+        "confirmYesNoDisplay",
+        "confirmOkCancelDisplay",
+        "showStatusMessage",
+        "delayDisplay",
+        "messageBox",
+        "getOpenFileName",
+        "getExistingDirectory",
+        "getSaveFileName",
+        "getText",
+        "getItem",
+    ]
 )
 PROPERTIES = frozenset(
-    "text toolTip windowTitle title suffix prefix statusTip placeholderText noneDisplay informativeText labelText".split()
+    [
+        "text",
+        "toolTip",
+        "windowTitle",
+        "title",
+        "suffix",
+        "prefix",
+        "statusTip",
+        "placeholderText",
+        "noneDisplay",
+        "informativeText",
+        "labelText",
+    ]
 )
-CLASSES = frozenset("QLabel QPushButton QCheckBox QAction QGroupBox QRadioButton QToolButton QTableWidgetItem".split())
+CLASSES = frozenset(
+    ["QLabel", "QPushButton", "QCheckBox", "QAction", "QGroupBox", "QRadioButton", "QToolButton", "QTableWidgetItem"]
+)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SENTENCE = re.compile(r"[^\W\d_]{2,},? [^\W\d_]{2,}")
 # Texts that no user reads: what loggers and exceptions for programmers say, style sheets, signatures, formats.
@@ -33,10 +82,13 @@ def check_strings(path: Path, text: str | None = None) -> list[str]:
     found: set[tuple[int, str]] = set()
     for node in ast.walk(tree):
         found |= set(_shown(node)) | set(_translations(node))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SENTENCE.search(node.value):
-            if _is_read(node, parents):
-                found.add((node.lineno, f"{_short(node.value)} does not go through _()"))
+        if _is_sentence(node) and _is_read(node, parents):
+            found.add((node.lineno, f"{_short(node.value)} does not go through _()"))
     return [f"{path.name}:{line}: {problem}" for line, problem in sorted(found)]
+
+
+def _is_sentence(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(_SENTENCE.search(node.value))
 
 
 def _shown(node: ast.AST) -> Iterator[tuple[int, str]]:
@@ -46,14 +98,20 @@ def _shown(node: ast.AST) -> Iterator[tuple[int, str]]:
         if name in SETTERS or name in CLASSES:
             for argument in [*node.args, *(k.value for k in node.keywords)]:
                 yield from _bare(argument)
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and node.targets[0].attr in PROPERTIES:
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Attribute)
+        and node.targets[0].attr in PROPERTIES
+    ):
         yield from _bare(node.value)
 
 
 def _bare(node: ast.AST) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _WORD.search(node.value):
         yield node.lineno, f"{_short(node.value)} does not go through _()"
-    elif isinstance(node, ast.JoinedStr) and any(_WORD.search(str(getattr(v, "value", ""))) for v in node.values if isinstance(v, ast.Constant)):
+    elif isinstance(node, ast.JoinedStr) and any(
+        _WORD.search(str(getattr(v, "value", ""))) for v in node.values if isinstance(v, ast.Constant)
+    ):
         yield node.lineno, "an f-string with words: use _('...{name}...').format(name=...)"
     elif isinstance(node, ast.BinOp):
         yield from _bare(node.left)

@@ -32,7 +32,9 @@ _ELEMENTS = {
     "QUrl": {"url"},
 }
 # Set by Designer on layouts and label buddies; no properties of the C++ class of that name.
-_DESIGNER = frozenset({"leftMargin", "topMargin", "rightMargin", "bottomMargin", "horizontalSpacing", "verticalSpacing"})
+_DESIGNER = frozenset(
+    {"leftMargin", "topMargin", "rightMargin", "bottomMargin", "horizontalSpacing", "verticalSpacing"}
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _check_object(element: ElementTree.Element, name: str, class_name: str) -> l
     problems = []
     for found in element.findall("property"):
         key = found.get("name", "")
-        if key in DYNAMIC or found.get("stdset") == "0" and key.startswith("Slicer"):
+        if key in DYNAMIC or (found.get("stdset") == "0" and key.startswith("Slicer")):
             continue
         if element.tag == "layout" and (key in _DESIGNER or key == "spacing"):
             continue
