@@ -39,7 +39,7 @@ def worker_environment(python: str, environment: Mapping[str, str]) -> dict[str,
     LD_LIBRARY_PATH, say) stays.
     """
     result = dict(environment)
-    if not _is_own(python, environment):
+    if not is_own_interpreter(python, environment):
         for name in _PYTHON_SETTINGS:
             result.pop(name, None)
         home = result.pop("SLICER_HOME", None)
@@ -53,8 +53,11 @@ def worker_environment(python: str, environment: Mapping[str, str]) -> dict[str,
     return result | {"PYTHONUTF8": "1"}
 
 
-def _is_own(python: str, environment: Mapping[str, str]) -> bool:
-    """Not by `resolve()`: a virtual environment's interpreter is a link to the one it was made from, yet another."""
+def is_own_interpreter(python: str, environment: Mapping[str, str]) -> bool:
+    """Whether an interpreter is the one that runs this program; under Slicer, whether it is Slicer's.
+
+    Not by `resolve()`: a virtual environment's interpreter is a link to the one it was made from, yet another.
+    """
     if os.path.normcase(os.path.abspath(python)) == os.path.normcase(os.path.abspath(sys.executable)):
         return True
     home = environment.get("SLICER_HOME")

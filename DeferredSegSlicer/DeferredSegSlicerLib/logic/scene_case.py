@@ -1,0 +1,135 @@
+"""How a case is kept in the scene: in the panel's state, as an embedded copy, and back from both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ..core.case import Case
+from ..core.case_record import read_record
+from ..core.errors import BadInputError, DamagedCaseError, DeferredSegError
+from ..mrml import display, embedding
+from ..mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE, VOLUME_REFERENCE
+from ..mrml.state import PanelState
+from .folders import new_case_folder
+from .opening import open_steps
+from .shown_case import ShownCase
+from .snapshot import snapshot_of
+from .steps import Background, Steps
+
+_log = logging.getLogger(__name__)
+
+
+def remember(state: PanelState, shown: ShownCase) -> None:
+    """Let the scene's state name what is shown."""
+    with state.together():
+        state.volume = shown.volume_node
+        state.result, state.deferred = shown.result_node, shown.deferred_node
+        state.case_folder, state.case_id = str(shown.case.folder), shown.case.id
+        state.budget, state.off_duty = shown.budget, shown.off_duty
+
+
+def draw_as_chosen(state: PanelState, shown: ShownCase) -> None:
+    """Give the nodes the opacities and visibilities that the state has."""
+    display.set_opacity(shown.result_node, outline=state.model_outline)
+    display.set_opacity(shown.deferred_node, fill=state.deferred_fill, outline=state.deferred_outline)
+    display.set_visible(shown.result_node, state.show_model)
+    display.set_visible(shown.deferred_node, state.show_deferred)
+
+
+def forget(scene: Any, state: PanelState, shown: ShownCase, keep_nodes: bool) -> None:
+    """Take a case out of the state and, unless the nodes are kept, its nodes and its copy out of the scene."""
+    if state.case_id == shown.case.id:
+        with state.together():
+            state.result = state.deferred = None
+            state.case_folder = state.case_id = ""
+    if keep_nodes:
+        return
+    shown.deferred.remove()
+    node = shown.result_node
+    if node.GetScene() is scene:
+        for helper in (node.GetDisplayNode(), node.GetStorageNode(), node):
+            if helper is not None:
+                scene.RemoveNode(helper)
+    embedding.remove(scene, shown.case.id)
+
+
+def volume_of_state(state: PanelState) -> Any:
+    """The volume of the case that the state names, or None if it is gone: its result knows best."""
+    for node in (state.result, state.deferred):
+        volume = node.GetNodeReference(VOLUME_REFERENCE) if node is not None else None
+        if volume is not None:
+            return volume
+    return state.volume
+
+
+def keep_in_scene(scene: Any, case: Case) -> None:
+    """Embed a case, its review as it is now. A case that is too large for that is kept by its folder alone."""
+    try:
+        embedding.embed(scene, case)
+    except DeferredSegError as error:
+        _log.warning("the case is not kept inside the scene: %s", error.sentence)
+
+
+def drop_copies_without_result(scene: Any) -> None:
+    """Take copies of cases out of the scene whose result node is no longer there."""
+    shown = {
+        node.GetAttribute(CASE_ID_ATTRIBUTE) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)
+    }
+    for case_id in embedding.embedded_cases(scene):
+        if case_id not in shown:
+            embedding.remove(scene, case_id)
+
+
+def reopen_steps(
+    scene: Any, state: PanelState, volume_node: Any, cases_folder: Path, stage: Callable[[str], None]
+) -> Steps[ShownCase]:
+    """Steps that show the case that the state names: from its folder, else from the copy inside the scene.
+
+    Raises
+    ------
+    BadInputError, DamagedCaseError : the volume is not in the scene or is another one, or the case is nowhere.
+    """
+    case_id, budget, off_duty = state.case_id, state.budget, state.off_duty
+    folder = Path(state.case_folder)
+    stage("open")
+    if volume_node is None:
+        raise BadInputError(f'the scene shows the case "{case_id[:8]}", but its volume is not in the scene')
+    if not holds_case(folder, case_id):
+        copy = _copy_of_embedded(scene, case_id)
+        if copy is None:
+            raise BadInputError(
+                f'the scene shows the case "{case_id[:8]}", but its folder "{folder}" is not on this computer and the '
+                "scene holds no copy of it; open the case folder if you have it"
+            )
+        snapshot = yield from snapshot_of(volume_node)
+        target = new_case_folder(cases_folder)
+        yield Background(lambda: embedding.restore(copy, snapshot, target, case_id))
+        folder = target
+    return (yield from open_steps(scene, folder, volume_node, budget, off_duty, None, stage))
+
+
+def holds_case(folder: Path, case_id: str) -> bool:
+    """Whether a folder is there and holds this very case, as far as its record says."""
+    try:
+        return read_record(folder).id == case_id
+    except (BadInputError, DamagedCaseError):
+        return False
+
+
+def _copy_of_embedded(scene: Any, case_id: str) -> Any:
+    """A scene of its own that holds nothing but a copy of an embedded case, for a thread; None if there is none."""
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
+        node = scene.GetNthNodeByClass(number, "vtkMRMLTextNode")
+        if node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_EMBEDDED_CASE and node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id:
+            own = slicer.vtkMRMLScene()
+            copy = own.AddNewNodeByClass("vtkMRMLTextNode", node.GetName())
+            copy.SetText(node.GetText())
+            for name in node.GetAttributeNames():
+                copy.SetAttribute(name, node.GetAttribute(name))
+            return own
+    return None
