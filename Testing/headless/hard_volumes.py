@@ -163,3 +163,9 @@ GRID_OF_FILE: dict[str, Geometry] = {
     "under two linear transforms": LEFT_HANDED,
 }
 """The grid that each of them has in its file (or array), in LPS and without transforms."""
+
+TO_WORLD: dict[str, np.ndarray] = dict.fromkeys(HARD_VOLUMES, np.eye(4)) | {
+    "under a linear transform": MOTION,
+    "under two linear transforms": SECOND_MOTION @ MOTION,
+}
+"""4x4 matrix from each of their local RAS to world RAS."""

@@ -28,15 +28,13 @@ from hard_volumes import (
     MOTION,
     OBLIQUE,
     PLAIN,
-    SECOND_MOTION,
+    TO_WORLD,
     bspline,
     displacement_grid,
     put_under,
     scan_on,
 )
 from places import itk_image, moved, places_by_value
-
-TO_WORLD = {"under a linear transform": MOTION, "under two linear transforms": SECOND_MOTION @ MOTION}
 
 each_hard_volume = pytest.mark.parametrize("kind", HARD_VOLUMES)
 
@@ -46,7 +44,7 @@ def test_every_voxel_is_where_itk_has_it(scene: Any, tmp_path: Path, kind: str) 
     node = HARD_VOLUMES[kind](scene, tmp_path)
     expected = places_by_value(itk_image(scan_on(GRID_OF_FILE[kind]), GRID_OF_FILE[kind]))
     voxels, geometry = array_of(node), geometry_of(node)
-    to_world = TO_WORLD.get(kind, np.eye(4))
+    to_world = TO_WORLD[kind]
     assert voxels.size == len(expected)
     for k, j, i in np.ndindex(*voxels.shape):
         ras = geometry.ras_of((i, j, k))
@@ -119,7 +117,7 @@ def test_a_transform_over_the_volume_does_not_change_where_a_case_lies(
     assert geometry_of(node).differences_from(before, 1e-9) == [] and align(OBLIQUE, node).identity
 
 
-@pytest.mark.parametrize("kind", ["left-handed in its file", "oblique", "sagittal slices"])
+@pytest.mark.parametrize("kind", ["left-handed in its file", "left-handed in the scene", "oblique", "sagittal slices"])
 def test_a_case_still_lies_on_its_volume_after_saving_and_reopening_the_scene(
     scene: Any, tmp_path: Path, kind: str
 ) -> None:

@@ -19,12 +19,11 @@ from DeferredSegSlicerLib.core.volume import Volume
 from DeferredSegSlicerLib.mrml import names
 from DeferredSegSlicerLib.mrml.grid import Alignment, align, array_of, geometry_of
 from DeferredSegSlicerLib.mrml.result import show_result
-from hard_volumes import GRID_OF_FILE, HARD_VOLUMES, LEFT_HANDED, MOTION, OBLIQUE, SECOND_MOTION, put_under, scan_on
+from hard_volumes import GRID_OF_FILE, HARD_VOLUMES, LEFT_HANDED, MOTION, OBLIQUE, TO_WORLD, put_under, scan_on
 from places import in_order, moved, places_of_segment
 from render import SliceView
 
 WriteCase = Callable[..., Case]
-TO_WORLD = {"under a linear transform": MOTION, "under two linear transforms": SECOND_MOTION @ MOTION}
 STATUS = "Segmentation.Status"
 
 each_hard_volume = pytest.mark.parametrize("kind", HARD_VOLUMES)
@@ -59,7 +58,7 @@ def test_every_voxel_of_the_result_is_where_itk_has_it_in_the_cases_file(
         indices = np.argwhere(labels == number)[:, ::-1].tolist()
         there = np.array([file.TransformIndexToPhysicalPoint(i) for i in indices]) * (-1, -1, 1)
         found = places_of_segment(result, structure.id)
-        expected = moved(TO_WORLD.get(kind, np.eye(4)), there)
+        expected = moved(TO_WORLD[kind], there)
         assert len(found) == len(expected) > 20
         assert np.allclose(in_order(found), in_order(expected), atol=1e-5)
 

@@ -53,8 +53,7 @@ def show_result(
     if update is not None and update.GetAttribute(ROLE_ATTRIBUTE) != ROLE_RESULT:
         raise ValueError(f'node "{update.GetName()}" is no result of this module and is not overwritten')
     labels = case.label() if label is None else label
-    layer, voxels = new_layer(volume_node)
-    voxels[:] = alignment.to_node(labels)
+    layer = new_layer(volume_node, alignment.to_node(labels))
     node = update
     if node is None:
         name = scene.GenerateUniqueName(f"{volume_node.GetName()}{RESULT_SUFFIX}")

@@ -37,17 +37,16 @@ class SegmentSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def new_layer(volume_node: Any) -> tuple[Any, NDArray[np.uint8]]:
-    """An empty labelmap on a volume's grid (local RAS), and a live uint8 view [k, j, i] of its voxels."""
+def new_layer(volume_node: Any, labels: NDArray[np.uint8] | None = None) -> Any:
+    """A labelmap on a volume's grid (local RAS), with labels uint8 [k, j, i] in the node's order, or empty."""
     layer = slicer.vtkOrientedImageData()
     layer.SetExtent(volume_node.GetImageData().GetExtent())
     to_ras = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(to_ras)
     layer.SetGeometryFromImageToWorldMatrix(to_ras)
     layer.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    voxels = layer_array(layer)
-    voxels[:] = 0
-    return layer, voxels
+    layer_array(layer)[:] = 0 if labels is None else labels
+    return layer
 
 
 def layer_array(layer: Any) -> NDArray[np.uint8]:
