@@ -12,17 +12,20 @@ import sys
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-if "PySide6" not in sys.modules:
-    sys.pyside6_option_python_enum = 3  # type: ignore[attr-defined]  # PythonQt's enums are integers
+# PythonQt's enums are integers; PySide6 decides on that when it is imported.
+if "PySide6" in sys.modules and getattr(sys, "pyside6_option_python_enum", 0) != 3:
+    raise ImportError("import qtbench before PySide6")
+sys.pyside6_option_python_enum = 3  # type: ignore[attr-defined]
 
-from .api import NotInSlicer, class_api, functions, short_name_api, table
-from .dialogs import UnansweredDialog, user
-from .signals import slot_errors
+from .api import NotInSlicer, class_api, functions, short_name_api, table  # noqa: E402
+from .dialogs import UnansweredDialog, user  # noqa: E402
+from .signals import kept, slot_errors  # noqa: E402
 
 __all__ = [
     "NotInSlicer",
     "UnansweredDialog",
     "class_api",
+    "connections",
     "functions",
     "install",
     "problems",
@@ -50,11 +53,17 @@ def reset() -> None:
 
     user.clear()
     slot_errors.clear()
+    kept.clear()
     slicer_python.pip.clear()
     slicer_python.translations.clear()
     qt_module.opened_urls.clear()
     qt_module.QSettings().clear()
     _installed["app"].bench_reset()
+
+
+def connections(sender: Any) -> int:
+    """How many connections Python code has made on an object."""
+    return sender.bench_connections.count()
 
 
 def problems() -> list[str]:

@@ -90,7 +90,7 @@ class App(Facade, listed="slicer.app"):
     def testingEnabled(self) -> bool:
         return False
 
-    def topLevelWidgets(self) -> list[Any]:
+    def topLevelWidgets(self) -> tuple[Any, ...]:
         from .manners import adopt
 
         return adopt(QtWidgets.QApplication.topLevelWidgets())

@@ -153,9 +153,10 @@ class ctkSliderWidget(Manners, QtWidgets.QWidget, metaclass=BenchMeta):
 
     def _dragged(self, step: int) -> None:
         value = self._box.minimum() + step / self._STEPS * (self._box.maximum() - self._box.minimum())
-        self.bench_emit("valueIsChanging(double)", value)
         if self._tracks():
             self._box.setValue(value)
+        else:
+            self.bench_emit("valueIsChanging(double)", value)
 
     def _tracks(self) -> bool:
         return bool(self.__dict__.get("_bench_values", {}).get("tracking", True))

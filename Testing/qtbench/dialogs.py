@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,18 @@ class User:
         """Answers that no dialog asked for."""
         return len(self._answers)
 
+    @staticmethod
+    def press(caption: str) -> Callable[[Any], None]:
+        """An answer: the user presses the button with this caption in the dialog."""
+
+        def click(dialog: Any) -> None:
+            buttons = [b for b in dialog.findChildren(QtWidgets.QAbstractButton) if _caption(b) == caption]
+            if not buttons:
+                raise LookupError(f"the dialog has no button {caption!r}")
+            QtWidgets.QAbstractButton.click(buttons[0])
+
+        return click
+
     def clear(self) -> None:
         """Forget everything."""
         self._answers.clear()
@@ -66,6 +79,10 @@ _STATIC = {
 MODAL = ("QDialog", "QMessageBox", "QFileDialog", "QInputDialog", "QColorDialog", "QProgressDialog", "QMenu")
 
 
+def _caption(button: Any) -> str:
+    return QtWidgets.QAbstractButton.text(button).replace("&", "")
+
+
 def _static(class_name: str, name: str) -> staticmethod[..., Any]:
     def ask(parent: Any = None, title: Any = "", text: Any = "", *rest: Any) -> Any:
         return user.ask(f"{class_name}.{name}", str(title), str(text), None, (parent, title, text, *rest))
@@ -83,9 +100,12 @@ def run(dialog: Any, *_: Any) -> Any:
         if answer is not None:
             answer.trigger()
         return adopt(answer)
-    if isinstance(dialog, QtWidgets.QDialog) and not isinstance(dialog, QtWidgets.QMessageBox):
+    if isinstance(dialog, QtWidgets.QMessageBox):
+        pressed = QtWidgets.QMessageBox.clickedButton(dialog)
+        return answer if pressed is None else QtWidgets.QMessageBox.standardButton(dialog, pressed)
+    if answer is not None:
         QtWidgets.QDialog.done(dialog, int(answer))
-    return answer
+    return QtWidgets.QDialog.result(dialog)
 
 
 def members(class_name: str) -> dict[str, Any]:

@@ -199,21 +199,40 @@ def _method(self: Any, name: str, raw: Any) -> Any:
         if self.bench_stand_in:
             raise NotImplementedError(f"the bench does not play {cls.__name__}.{name}") from None
         raise NotInSlicer(f"{cls.__name__}.{name} is not in Qt 6") from None
-    if not callable(found):
-        return found
+    return _Method(self, name, found) if callable(found) else found
 
-    def call(*arguments: Any, **keywords: Any) -> Any:
+
+class _Method:
+    """A C++ function of an object; two are equal if object and name are, so that a slot can be disconnected."""
+
+    def __init__(self, owner: Any, name: str, function: Any) -> None:
+        self._owner, self._name, self._function = owner, name, function
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         if keywords:
-            raise TypeError(f"{cls.__name__}.{name}: PythonQt takes no keyword arguments")
-        return adopt(found(*arguments))
+            raise TypeError(f"{type(self._owner).__name__}.{self._name}: PythonQt takes no keyword arguments")
+        if self._name in ("findChild", "findChildren"):
+            arguments = (_native_class(arguments[0]), *arguments[1:])
+        return adopt(self._function(*arguments))
 
-    return call
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Method) and self._owner is other._owner and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash((id(self._owner), self._name))
+
+
+def _native_class(named: Any) -> Any:
+    """PythonQt finds children by a class or by its name."""
+    if isinstance(named, str):
+        return next((native for native in native_to_bench if native.__name__ == named), QtCore.QObject)
+    return getattr(named, "bench_native", named)
 
 
 def adopt(value: Any) -> Any:
-    """A Qt object that Qt made itself, in its bench class; lists item by item; other values as they are."""
+    """A Qt object that Qt made itself, in its bench class; lists as tuples, as PythonQt; other values as they are."""
     if isinstance(value, list):
-        return [adopt(item) for item in value]
+        return tuple(adopt(item) for item in value)
     bench = native_to_bench.get(type(value))
     if bench and not hasattr(value, "_bench_private"):
         value.__class__ = bench

@@ -13,6 +13,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from . import dialogs, loader
 from .api import class_api
 from .manners import BenchMeta, Manners, native_to_bench, wrap_all
+from .signals import deliver
 
 opened_urls: list[str] = []
 
@@ -43,6 +44,11 @@ class QDesktopServices(QtGui.QDesktopServices):
         return True
 
 
+def single_shot(milliseconds: int, function: Any) -> None:
+    """`QTimer.singleShot`; what the function raises is kept as what any slot raises."""
+    QtCore.QTimer.singleShot(milliseconds, lambda: deliver(function, ()))
+
+
 def make() -> types.ModuleType:
     """The module; call once a process, with a QApplication."""
     qt = types.ModuleType("qt")
@@ -52,6 +58,7 @@ def make() -> types.ModuleType:
                 setattr(qt, name, getattr(module, name))
     for name, bench in wrap_all().items():
         setattr(qt, name, dialogs.playing(bench, name))
+    type.__setattr__(qt.QTimer, "singleShot", staticmethod(single_shot))
     native_to_bench[QtCore.QSettings] = QSettings
     for extra in (QSettings, QDesktopServices, loader.QUiLoader):
         setattr(qt, extra.__name__, extra)

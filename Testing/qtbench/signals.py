@@ -11,6 +11,8 @@ from PySide6 import QtCore
 
 from .api import NotInSlicer
 
+# Objects that Qt made itself and that have connections: their Python side must not be forgotten.
+kept: list[Any] = []
 # Exceptions of slots: PythonQt prints them and goes on; a test asserts that there were none.
 slot_errors: list[BaseException] = []
 _NATIVE_CALLS = {
@@ -70,6 +72,7 @@ class Connections:
         if is_native_signal(sender, signature):
             call = _NATIVE_CALLS[argument_count(signature)](lambda *arguments: deliver(target, arguments))
             native = QtCore.QObject.connect(sender, QtCore.SIGNAL(signature), call)
+            kept.append(sender)
         self._made.append((signature, target, native))
         return True
 
