@@ -7,7 +7,7 @@ Segments that a user adds to the node are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,17 @@ from ..core.regions import Region
 from ..core.segmentation_file import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
 from ..core.structures import Code, Terminology
 from .compat import binary_labelmap
+from .display import draw_in_front
 from .grid import Alignment, array_of_matrix
-from .names import CASE_ID_ATTRIBUTE, DEFERRED_SUFFIX, EXPERT_TAG, ROLE_ATTRIBUTE, ROLE_DEFERRED, VOLUME_REFERENCE
+from .names import (
+    CASE_ID_ATTRIBUTE,
+    DEFERRED_SUFFIX,
+    EXPERT_TAG,
+    ROLE_ATTRIBUTE,
+    ROLE_DEFERRED,
+    ROLE_RESULT,
+    VOLUME_REFERENCE,
+)
 from .placement import place_beside
 from .segments import tag_of
 from .shared_layer import layer_array, layer_modified, new_layer, one_event
@@ -105,13 +114,20 @@ class DeferredDisplay:
                     self._scene.RemoveNode(node)
 
     def _new_node(self) -> Any:
-        node = self._scene.AddNewNodeByClass(_SEGMENTATION_CLASS, f"{self._volume.GetName()}{DEFERRED_SUFFIX}")
+        """A node before the model's in the scene: views draw in that order, and lines have to be over fills."""
+        node = self._scene.CreateNodeByClass(_SEGMENTATION_CLASS)
+        node.UnRegister(None)  # the variable holds it now
+        node.SetName(self._scene.GenerateUniqueName(f"{self._volume.GetName()}{DEFERRED_SUFFIX}"))
+        results = list(_nodes_of(self._scene, ROLE_RESULT, self._volume))
+        node = self._scene.InsertBeforeNode(results[0], node) if results else self._scene.AddNode(node)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
         node.SetAttribute(CASE_ID_ATTRIBUTE, self._case.id)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         node.GetSegmentation().SetSourceRepresentationName(binary_labelmap())
         place_beside(self._scene, node, self._volume, ROLE_DEFERRED)
+        for result in results:
+            draw_in_front(result)
         return node
 
     def _make_segments(self, experts: Sequence[Expert]) -> None:
@@ -167,7 +183,7 @@ class DeferredDisplay:
 
     def _replaced_layer(self) -> Any:
         """A new layer of the experts' segments; users' segments keep what they have."""
-        layer, _ = new_layer(self._volume)
+        layer = new_layer(self._volume)
         self._node.GetSegmentation().SetSourceRepresentationName(binary_labelmap())
         for segment in self._segments():
             segment.AddRepresentation(binary_labelmap(), layer)
@@ -176,12 +192,16 @@ class DeferredDisplay:
 
 def find_node(scene: Any, case_id: str, volume_node: Any) -> Any:
     """The deferred node of a case on a volume, or None."""
+    candidates = _nodes_of(scene, ROLE_DEFERRED, volume_node)
+    return next((node for node in candidates if node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id), None)
+
+
+def _nodes_of(scene: Any, role: str, volume_node: Any) -> Iterator[Any]:
+    """The module's segmentation nodes on a volume that have a role."""
     for number in range(scene.GetNumberOfNodesByClass(_SEGMENTATION_CLASS)):
         node = scene.GetNthNodeByClass(number, _SEGMENTATION_CLASS)
         if (
-            node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_DEFERRED
-            and node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id
+            node.GetAttribute(ROLE_ATTRIBUTE) == role
             and node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID()
         ):
-            return node
-    return None
+            yield node

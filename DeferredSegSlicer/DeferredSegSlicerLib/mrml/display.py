@@ -44,6 +44,18 @@ def visible_segments(node: Any) -> tuple[str, ...]:
     return tuple(segment_id for segment_id in ids if display.GetSegmentVisibility(segment_id))
 
 
+def draw_in_front(node: Any) -> None:
+    """Draw a segmentation node over the others in the slice views that are open; its look stays as it is.
+
+    Views draw nodes in the order in which their display nodes came. New views, and those of a scene that was read, take
+    the order of the nodes in the scene instead.
+    """
+    scene, display = node.GetScene(), node.GetDisplayNode()
+    if display is not None:
+        scene.RemoveNode(display)
+        node.SetAndObserveDisplayNodeID(scene.AddNode(display).GetID())
+
+
 def show_3d(nodes: Iterable[Any], shown: bool) -> None:
     """Show or hide nodes in 3D views. Surfaces are computed now if they are not there (seconds for a large scan)."""
     for node in nodes:
