@@ -67,7 +67,7 @@ class DeferredDisplay:
     def __init__(self, scene: Any, case: Case, volume_node: Any, alignment: Alignment) -> None:
         self._scene, self._case, self._volume, self._alignment = scene, case, volume_node, alignment
         self._labels = {expert.id: number for number, expert in enumerate(case.experts, 1)}
-        self._node = find_node(scene, case.id, volume_node) or self._new_node()
+        self._node = find_node(scene, case.id, volume_node)
         self.show((), case.experts)
 
     @property
@@ -86,10 +86,10 @@ class DeferredDisplay:
         regions : of this case; their voxels are indices into the case's grid.
         experts : with today's names and colors; those without regions keep an empty segment.
         """
-        if self._node.GetScene() is None:
+        if self._node is None or self._node.GetScene() is None:
             self._node = self._new_node()
         with one_event(self._node):
-            self._make_segments(experts)
+            added = self._make_segments(experts)
             layer = self._own_layer() or self._replaced_layer()
             voxels = self._alignment.to_case(layer_array(layer))
             voxels[...] = 0
@@ -103,6 +103,9 @@ class DeferredDisplay:
             layer_modified(self._node, layer)
             if self._node.GetTransformNodeID() != self._volume.GetTransformNodeID():
                 self._node.SetAndObserveTransformNodeID(self._volume.GetTransformNodeID())
+        if added:  # open views draw what came last over the rest
+            for result in _nodes_of(self._scene, ROLE_RESULT, self._volume):
+                draw_in_front(result)
 
     def remove(self) -> None:
         """Take the node out of the scene, with its display and storage."""
@@ -114,25 +117,26 @@ class DeferredDisplay:
                     self._scene.RemoveNode(node)
 
     def _new_node(self) -> Any:
-        """A node before the model's in the scene: views draw in that order, and lines have to be over fills."""
+        """A node before the model's in the scene: new views draw in that order, and lines have to be over fills."""
         node = self._scene.CreateNodeByClass(_SEGMENTATION_CLASS)
         node.UnRegister(None)  # the variable holds it now
         node.SetName(self._scene.GenerateUniqueName(f"{self._volume.GetName()}{DEFERRED_SUFFIX}"))
-        results = list(_nodes_of(self._scene, ROLE_RESULT, self._volume))
-        node = self._scene.InsertBeforeNode(results[0], node) if results else self._scene.AddNode(node)
+        result = next(_nodes_of(self._scene, ROLE_RESULT, self._volume), None)
+        node = self._scene.AddNode(node) if result is None else self._scene.InsertBeforeNode(result, node)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
         node.SetAttribute(CASE_ID_ATTRIBUTE, self._case.id)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         node.GetSegmentation().SetSourceRepresentationName(binary_labelmap())
         place_beside(self._scene, node, self._volume, ROLE_DEFERRED)
-        for result in results:
-            draw_in_front(result)
         return node
 
-    def _make_segments(self, experts: Sequence[Expert]) -> None:
-        """Give every expert of the case a segment with today's name and color, and the tags that exports need."""
-        segmentation = self._node.GetSegmentation()
+    def _make_segments(self, experts: Sequence[Expert]) -> bool:
+        """Give every expert of the case a segment with today's name and color, and the tags that exports need.
+
+        Returns whether any was not there before.
+        """
+        segmentation, added = self._node.GetSegmentation(), False
         today = {expert.id: expert for expert in experts}
         for known in self._case.experts:
             expert = today.get(known.id, known)
@@ -146,7 +150,8 @@ class DeferredDisplay:
                 if tag_of(segment, name) != text:  # setting a tag modifies the segment in any case
                     segment.SetTag(name, text)
             if segmentation.GetSegment(segment_id(expert)) is None:
-                segmentation.AddSegment(segment, segment_id(expert))
+                added = segmentation.AddSegment(segment, segment_id(expert))
+        return added
 
     def _tags_of(self, expert: Expert) -> dict[str, str]:
         return {
