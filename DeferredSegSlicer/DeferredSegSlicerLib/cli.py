@@ -14,7 +14,17 @@ from types import FrameType
 
 import typer
 
-from .command_line import checking, evaluating, information, pictures, protocol, reviewing, segmenting, training
+from .command_line import (
+    checking,
+    evaluating,
+    exporting,
+    information,
+    pictures,
+    protocol,
+    reviewing,
+    segmenting,
+    training,
+)
 from .core.errors import DeferredSegError
 
 USAGE_EXIT, MEMORY_EXIT, BUG_EXIT, INTERRUPTED_EXIT, TERMINATED_EXIT = 2, 3, 1, 130, 143
@@ -36,6 +46,7 @@ app.command("segment")(segmenting.segment)
 app.command("regions")(reviewing.regions)
 app.command("render")(pictures.render)
 app.command("report")(pictures.report)
+app.command("export")(exporting.export)
 app.command("check")(checking.check)
 app.command("info")(information.info)
 app.command("train")(training.train)

@@ -46,7 +46,9 @@ def labels_in_space(seg: pydicom.Dataset) -> dict[tuple[float, ...], int]:
     between_rows, between_columns = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
     found: dict[tuple[float, ...], int] = {}
     for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        # Where all frames are of one segment, the group is among the shared ones.
+        (named,) = (g for g in (groups, shared) if "SegmentIdentificationSequence" in g)
+        number = named.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         origin = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
         for row, column in np.argwhere(frame):
             place = origin + axes[:3] * between_columns * column + axes[3:] * between_rows * row
@@ -209,6 +211,13 @@ def test_a_structure_without_voxels_is_described_and_has_no_frame(
     seg = seg_of(a_case_of_the_series, a_series, tmp_path / "seg.dcm", label=label)
     assert [s.SegmentNumber for s in seg.SegmentSequence] == [1, 2]
     assert labels_in_space(seg) == labels_of(a_case_of_the_series, label)
+
+
+def test_one_structure_alone(a_series: Path, case_on: CaseOn, tmp_path: Path) -> None:
+    scan = read_volume(a_series)
+    probability = np.random.default_rng(0).integers(0, 256, (1, *scan.geometry.shape)).astype(np.uint8)
+    case = case_on(scan, structures=make_structures([("nodule", None)]), probability=probability)
+    assert labels_in_space(seg_of(case, a_series, tmp_path / "seg.dcm")) == labels_of(case, case.label())
 
 
 def test_nothing_labeled_is_no_segmentation(a_case_of_the_series: Case, a_series: Path, tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ def test_accepting_everything_leaves_nothing_to_say(a_case: Case) -> None:
     assert np.array_equal(content.label, a_case.label())
     for item in content.structures:
         assert (item.algorithm_type, item.slicer_status) == ("AUTOMATIC", "completed")
-        assert item.review_text == f"All {item.regions} deferral regions reviewed by Ann Ärztin; no voxel changed."
+        assert (
+            item.review_text
+            == f"All {item.regions} deferral regions reviewed by Ann Ärztin; no voxels changed by hand."
+        )
 
 
 def test_an_edit_changes_the_labels_and_is_told_with_before_and_after(a_case: Case, tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_an_edit_changes_the_labels_and_is_told_with_before_and_after(a_case: Ca
     structure = content.structures[number - 1]
     assert structure.algorithm_type == "SEMIAUTOMATIC" and structure.slicer_status == "flagged"
     assert structure.ml == pytest.approx(np.count_nonzero(content.label == number) * a_case.geometry.voxel_ml)
-    assert f"{structure.voxels_changed} voxels changed by hand" in structure.review_text
+    assert f"; {structure.voxels_changed} voxels changed by hand" in structure.review_text
     (row,) = [r for r in rows(tmp_path / "out" / "scan_regions.csv") if r["region_id"] == region.id]
     assert (row["status"], row["reviewed"], row["readers"], row["ml_after"]) == ("edited", "yes", "Ann Ärztin", "0")
     (line,) = rows(tmp_path / "out" / "scan_decisions.csv")

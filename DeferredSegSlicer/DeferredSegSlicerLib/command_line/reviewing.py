@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +17,8 @@ from ..core.errors import BadInputError
 from ..core.regions import RegionList
 from ..core.worklist import DeferredSet, Worklist
 from .console import output, remarks, swatch
-from .options import BudgetOption, CaseArgument, WithoutOption, budget_of, prepared
+from .folders import CasesArgument, Column, cases_in, exit_code_of, failures_of, for_each, print_summary
+from .options import BudgetOption, WithoutOption, budget_of, prepared
 
 _COLUMNS = (
     "#", "Structure", "Expert", "ml", "Slices", "Center R, A, S (mm)", "Expected error (ml)", "Review (s)",
@@ -22,7 +26,7 @@ _COLUMNS = (
 
 
 def regions(
-    case: CaseArgument,
+    case: CasesArgument,
     budget: BudgetOption = None,
     minutes: Annotated[
         float | None, typer.Option(metavar="M", help="Minutes of review that there are, instead of a budget.")
@@ -32,7 +36,7 @@ def regions(
     ] = None,
     without: WithoutOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False,
-) -> None:
+) -> int:
     """List the deferral regions of a case, worst first."""
     if sum(value is not None for value in (budget, minutes, max_regions)) > 1:
         raise BadInputError("--budget, --minutes and --max-regions exclude each other; give one of them")
@@ -40,18 +44,87 @@ def regions(
         check_minutes(minutes)
     if max_regions is not None:
         check_region_count(max_regions)
-    opened = open_case(case)
-    share = budget_of(opened, budget)
-    work = prepared(opened, without)
-    if minutes is not None:
-        share = work.budget_for_minutes(minutes)
-    elif max_regions is not None:
-        share = work.budget_for_regions(max_regions)
-    found, deferred = work.regions(share), work.deferred(share)
+
+    def found_in(place: Path) -> _Found:
+        opened = open_case(place)
+        share = budget_of(opened, budget)
+        work = prepared(opened, without)
+        if minutes is not None:
+            share = work.budget_for_minutes(minutes)
+        elif max_regions is not None:
+            share = work.budget_for_regions(max_regions)
+        return _Found(opened, work, share, work.regions(share), work.deferred(share))
+
+    cases = cases_in(case)
+    if cases:
+        return _list_folder(case, cases, found_in, as_json)
+    found = found_in(case)
     if as_json:
-        print(json.dumps(as_plain(work, share, found, deferred), indent=2, allow_nan=False))
-        return
-    _print_regions(opened, work, share, found, deferred)
+        print(json.dumps(found.as_plain(), indent=2, allow_nan=False))
+    else:
+        _print_regions(found.case, found.work, found.share, found.regions, found.deferred)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The regions of a case at a share of its decision zone."""
+
+    case: Case
+    work: Worklist
+    share: float
+    regions: RegionList
+    deferred: DeferredSet
+
+    def as_plain(self) -> dict[str, Any]:
+        return as_plain(self.work, self.share, self.regions, self.deferred)
+
+
+def _list_folder(folder: Path, cases: Sequence[Path], found_in: Callable[[Path], _Found], as_json: bool) -> int:
+    """The regions of every case of a folder, each with its own budget: one row a case, or all of them as JSON."""
+    if as_json:
+        plain = for_each(folder, cases, "listing", lambda place: found_in(place).as_plain(), quiet=True)
+        listed = [{"case": o.name, **o.value} for o in plain if o.value is not None]
+        print(json.dumps({"cases": listed, "failed": list(failures_of(plain))}, indent=2, allow_nan=False))
+        return exit_code_of(plain)
+    outcomes = for_each(folder, cases, "listing", lambda place: _Row.of(found_in(place)))
+    print_summary(f"{len(cases)} cases", outcomes, _FOLDER_COLUMNS)
+    rows = [o.value for o in outcomes if o.value is not None]
+    remarks().print(
+        f"{sum(r.regions for r in rows)} regions, about {sum(r.seconds for r in rows) / 60:.1f} min of review",
+        markup=False,
+    )
+    return exit_code_of(outcomes)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the summary says of a case; the maps themselves are let go."""
+
+    share: float
+    regions: int
+    ml: float
+    error_ml: float
+    seconds: float
+
+    @classmethod
+    def of(cls, found: _Found) -> _Row:
+        return cls(
+            found.share,
+            len(found.regions),
+            sum(r.volume_ml for r in found.regions),
+            sum(r.expected_error_ml for r in found.regions),
+            found.regions.seconds,
+        )
+
+
+_FOLDER_COLUMNS: tuple[Column[_Row], ...] = (
+    Column("Budget", lambda r: f"{100 * r.share:.3g} %"),
+    Column("Regions", lambda r: str(r.regions)),
+    Column("ml", lambda r: f"{r.ml:.2f}"),
+    Column("Expected error (ml)", lambda r: f"{r.error_ml:.3f}"),
+    Column("Review (min)", lambda r: f"{r.seconds / 60:.1f}"),
+)
 
 
 def as_plain(work: Worklist, share: float, found: RegionList, deferred: DeferredSet) -> dict[str, Any]:

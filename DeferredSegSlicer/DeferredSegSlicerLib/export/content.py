@@ -93,12 +93,12 @@ class StructureContent:
         if not self.regions:
             text = "No deferral region at this budget"
         elif not self.unreviewed:
-            text = f"All {self.regions} deferral regions reviewed"
+            text = f"All {_regions(self.regions)} reviewed"
         else:
-            text = f"{self.unreviewed} of {self.regions} deferral regions NOT reviewed"
+            text = f"{self.unreviewed} of {_regions(self.regions)} NOT reviewed"
         by = f" by {', '.join(self.readers)}" if self.readers else ""
         conflict = f"; readers disagree on {self.conflicts}" if self.conflicts else ""
-        changed = f"; {self.voxels_changed} voxels changed by hand" if self.voxels_changed else "; no voxel changed"
+        changed = f"; {self.voxels_changed or 'no'} voxel{'' if self.voxels_changed == 1 else 's'} changed by hand"
         return f"{text}{by}{conflict}{changed}."
 
 
@@ -146,8 +146,8 @@ class Content:
         if not total:
             return f"{'reviewed' if self.has_review else 'NOT REVIEWED'}; nothing deferred at this budget"
         if not self.has_review:
-            return f"NOT REVIEWED: model's labels, {total} regions open"
-        return f"{left} of {total} regions NOT REVIEWED" if left else f"all {total} regions reviewed"
+            return f"NOT REVIEWED: model's labels, {_regions(total, '')} open"
+        return f"{left} of {_regions(total, '')} NOT REVIEWED" if left else f"all {_regions(total, '')} reviewed"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ class Content:
             ml = sum(r.region.volume_ml for r in self.unreviewed)
             each = ", ".join(f"{s.structure.name} {s.unreviewed}" for s in self.structures if s.unreviewed)
             found.append(
-                f"{left} of {total} deferral regions ({ml:.2f} ml: {each}) are NOT reviewed; "
+                f"{left} of {_regions(total)} ({ml:.2f} ml: {each}) {'is' if left == 1 else 'are'} NOT reviewed; "
                 "what the model handed over there, nobody has decided"
             )
         if self.disputed_voxels:
@@ -189,6 +189,10 @@ class Content:
             },
             "structures": [_structure_to_json(s) for s in self.structures],
         }
+
+
+def _regions(count: int, kind: str = "deferral ") -> str:
+    return f"{count} {kind}region{'' if count == 1 else 's'}"
 
 
 def _structure_to_json(item: StructureContent) -> dict[str, Any]:
