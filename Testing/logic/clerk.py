@@ -52,22 +52,31 @@ def maps_of(volume: Any, structures: Any, experts: Any) -> tuple[np.ndarray, np.
     """Probability, routing and error of a rule of thumb: uint8, as a case has them."""
     shape = volume.geometry.shape
     probability = np.zeros((len(structures), *shape), np.uint8)
+    routing = np.zeros((len(experts) + 1, *shape), np.uint8)
+    routing[-1] = 255
+    error = np.zeros(shape, np.uint8)
     for number, structure in enumerate(structures):
         low, high = structure.box.index_range(volume.geometry)
-        depth = np.ones(shape, np.float32)
-        for axis, (a, b, size) in enumerate(zip(low, high, shape[::-1], strict=True)):
-            at = np.arange(size, dtype=np.float32)
-            inside = np.minimum(at - a + 0.5, b - at - 0.5) / max(1.0, (b - a) / 4)
-            depth = np.minimum(depth, inside.reshape([-1 if 2 - axis == n else 1 for n in range(3)]))
-        probability[number] = quantize_probability(1 / (1 + np.exp(-3 * depth)))
-    best = probability.max(axis=0).astype(np.float32) / 255
-    wrong = np.minimum(best, 1 - best)
-    at_work = [1.0 if e.available else 0.0 for e in experts]
-    stripes = np.indices(shape).sum(axis=0) // 5 % max(1, len(experts))
-    share = np.stack([wrong * (0.5 + (stripes == n)) * on for n, on in enumerate(at_work)])
-    share *= wrong / np.maximum(share.sum(axis=0), 1e-6)
-    routing = quantize_shares(np.concatenate([share, (1 - wrong)[None]]))
-    return probability, routing, quantize_probability(wrong)
+        around = tuple(
+            slice(max(0, a - (b - a) // 3), b + (b - a) // 3) for a, b in zip(low[::-1], high[::-1], strict=True)
+        )
+        at = [np.arange(n, dtype=np.float32)[part] for n, part in zip(shape, around, strict=True)]
+        depth = np.ones([len(a) for a in at], np.float32)
+        for axis, (a, b) in enumerate(zip(low[::-1], high[::-1], strict=True)):
+            inside = np.minimum(at[axis] - a + 0.5, b - at[axis] - 0.5) / max(1.0, (b - a) / 4)
+            np.minimum(depth, inside.reshape([-1 if axis == n else 1 for n in range(3)]), out=depth)
+        probability[number][around] = quantize_probability(1 / (1 + np.exp(-3 * depth)))
+        best = probability[number][around].astype(np.float32) / 255
+        wrong = np.minimum(best, 1 - best)
+        stripes = (at[0][:, None, None] + at[1][:, None] + at[2]) // 5 % max(1, len(experts))
+        share = np.stack([wrong * (0.5 + (stripes == n)) * e.available for n, e in enumerate(experts)])
+        share *= wrong / np.maximum(share.sum(axis=0), 1e-6)
+        agents = quantize_shares(np.concatenate([share, (1 - wrong)[None]]))
+        more = agents[-1] < routing[-1][around]
+        for agent in range(len(agents)):
+            np.copyto(routing[agent][around], agents[agent], where=more)
+        np.maximum(error[around], quantize_probability(wrong), out=error[around])
+    return probability, routing, error
 
 
 def work(request: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ def test_progress_goes_forward_through_all_stages(a_logic: MakeLogic, a_scan: An
     logic = a_logic()
     logic.segment(a_scan, structures_in(a_scan), progress=told.append)
     stages = list(dict.fromkeys(status.stage for status in told))
-    assert stages == ["export", "start", "segment", "write", "open", "show", "keep"]
+    assert stages == ["export", "start", "segment", "write", "open", "show", "draw", "keep"]
     fractions = [status.fraction for status in told if status.fraction is not None]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     assert all(status.stage_text and status.busy and status.job for status in told)

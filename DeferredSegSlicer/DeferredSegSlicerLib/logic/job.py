@@ -18,10 +18,11 @@ STAGE_TEXTS = {
     "route": "Choosing the experts",
     "write": "Writing the case",
     "open": "Opening the case",
-    "show": "Showing the result",
+    "show": "Checking the volume",
+    "draw": "Showing the result",
     "keep": "Keeping the case in the scene",
 }
-"""What the user reads of each stage: those of the logic (export, start, open, show, keep) and of the worker."""
+"""What the user reads of each stage: those of the logic (export, start, open, show, draw, keep) and of the worker."""
 
 
 @dataclass(frozen=True)

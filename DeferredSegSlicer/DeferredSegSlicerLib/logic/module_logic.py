@@ -33,6 +33,7 @@ from .segmenting import AnyStructure, Wanted
 from .services import Services
 from .shown_case import ShownCase
 from .signal import Signal
+from .steps import NEXT_TURN
 from .worker_link import Heard, MakeClient, WorkerLink
 
 
@@ -327,16 +328,14 @@ class ModuleLogic:
             shown = yield from steps(stage)
             self._show(shown)
             stage("keep")
-            yield None
-            scene_case.keep_in_scene(self._scene, shown.case)
+            yield NEXT_TURN
+            yield from scene_case.keep_steps(self._scene, shown.case)
             return shown
 
         return self._jobs.begin(doing, volume_node, showing, progress, wait)
 
     def _show(self, shown: ShownCase) -> None:
-        """The nodes of a case are there: from now on the job cannot be cancelled."""
-        if self._jobs.run is not None:
-            self._jobs.run.committed = True
+        """The nodes of a case are there."""
         self._shown = shown
         scene_case.remember(self.state, shown)
         scene_case.draw_as_chosen(self.state, shown)

@@ -17,15 +17,15 @@ from ..core.errors import BadInputError
 from ..core.regions import RegionList
 from ..core.volume import Volume
 from ..core.worklist import Worklist, worklist
-from ..mrml.deferred import DeferredDisplay, find_node
+from ..mrml.deferred import DeferredDisplay
 from ..mrml.grid import Alignment, align, reversed_grid
-from ..mrml.names import CASE_ID_ATTRIBUTE, EXPERT_TAG, ROLE_ATTRIBUTE, ROLE_RESULT, VOLUME_REFERENCE
+from ..mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_RESULT, VOLUME_REFERENCE
 from ..mrml.result import show_result
 from ..mrml.same_scan import check_same_scan
 from .experts import with_duty
 from .shown_case import ShownCase
 from .snapshot import scalars_time, snapshot_of
-from .steps import Background, Steps
+from .steps import NEXT_TURN, Background, Steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,37 +103,36 @@ def open_steps(
     BadInputError, DamagedCaseError : see `load`; or the volume was changed meanwhile. The scene is as before then.
     """
     stage("open")
+    before = None
     if volume_node is None:
         loaded, volume = yield Background(lambda: load_with_image(folder, budget, off_duty))
-        stage("show")
-        volume_node = add_volume(scene, volume, f"Image of case {loaded.case.id[:8]}")
     else:
         snapshot = yield from snapshot_of(volume_node)
         before = scalars_time(volume_node)
         loaded = yield Background(lambda: load(folder, snapshot, budget, off_duty))
-        stage("show")
-        if scalars_time(volume_node) != before:
-            raise BadInputError(
-                f'volume "{volume_node.GetName()}" was changed while the case was being opened; try again'
-            )
-        align(loaded.case.geometry, volume_node)
-    yield None  # a turn for the window before the nodes are made
-    return show(scene, loaded, volume_node, previous)
+        del snapshot
+    stage("show")
+    yield NEXT_TURN
+    if volume_node is None:
+        volume_node = add_volume(scene, volume, f"Image of case {loaded.case.id[:8]}")
+    elif scalars_time(volume_node) != before:
+        raise BadInputError(f'volume "{volume_node.GetName()}" was changed while the case was being opened; try again')
+    stage("draw")
+    return (yield from _draw(scene, loaded, volume_node, previous))
 
 
-def show(scene: Any, loaded: Loaded, volume_node: Any, previous: ShownCase | None = None) -> ShownCase:
-    """Make the nodes of a case; if that fails, nodes that were added are taken out again."""
+def _draw(scene: Any, loaded: Loaded, volume_node: Any, previous: ShownCase | None) -> ShowSteps:
+    """Steps that make the nodes of a case; if they fail, nodes that were added are taken out again."""
     before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLNode", scene)}
-    case, alignment = loaded.case, loaded.alignment
-    same_volume = previous is not None and previous.volume_node is volume_node
+    case, alignment = loaded.case, align(loaded.case.geometry, volume_node)
     try:
         result = find_result(scene, case.id, volume_node)
-        if result is None and previous is not None and same_volume and previous.result_node.GetScene() is scene:
-            result = previous.result_node
+        if previous is not None and previous.volume_node is volume_node and previous.case.id != case.id:
+            result = result or _hand_over(previous, case)
         result = show_result(scene, case, volume_node, alignment, result, loaded.label)
-        if previous is not None and same_volume and find_node(scene, case.id, volume_node) is None:
-            _hand_over(previous, case)
+        yield NEXT_TURN
         deferred = DeferredDisplay(scene, case, volume_node, alignment)
+        yield NEXT_TURN
         deferred.show(loaded.regions, loaded.worklist.experts)
     except BaseException:
         for node in list(slicer.util.getNodesByClass("vtkMRMLNode", scene)):
@@ -141,6 +140,19 @@ def show(scene: Any, loaded: Loaded, volume_node: Any, previous: ShownCase | Non
                 scene.RemoveNode(node)
         raise
     return ShownCase(case, volume_node, result, deferred, alignment, loaded.worklist, loaded.budget, loaded.regions)
+
+
+def _hand_over(previous: ShownCase, case: Case) -> Any:
+    """Let a new case have the nodes of the one before, so that they stay as the user has dressed them.
+
+    The deferred node goes instead if it has other experts' segments. Returns the result node, or None if it is gone.
+    """
+    node = previous.deferred_node
+    if [e.id for e in previous.case.experts] == [e.id for e in case.experts] and node.GetScene() is not None:
+        node.SetAttribute(CASE_ID_ATTRIBUTE, case.id)
+    else:
+        previous.deferred.remove()
+    return previous.result_node if previous.result_node.GetScene() is not None else None
 
 
 def find_result(scene: Any, case_id: str, volume_node: Any) -> Any:
@@ -175,21 +187,3 @@ def _prepared(case: Case, alignment: Alignment, budget: float, off_duty: OffDuty
         case.probability(), case.routing(), case.error(), case.structures, experts, case.geometry, case.settings
     )
     return Loaded(case, alignment, case.label(), work, work.regions(budget), budget)
-
-
-def _hand_over(previous: ShownCase, case: Case) -> None:
-    """Let the new case have the deferred node of the one before, so that its colors and opacities stay as they are."""
-    node = previous.deferred_node
-    if node.GetScene() is None:
-        return
-    segmentation = node.GetSegmentation()
-    shown = [_tag(segmentation.GetNthSegment(n), EXPERT_TAG) for n in range(segmentation.GetNumberOfSegments())]
-    if [expert.id for expert in case.experts] == shown:
-        node.SetAttribute(CASE_ID_ATTRIBUTE, case.id)
-    else:
-        previous.deferred.remove()
-
-
-def _tag(segment: Any, key: str) -> str:
-    value = vtk.reference("")
-    return str(value) if segment.GetTag(key, value) else ""

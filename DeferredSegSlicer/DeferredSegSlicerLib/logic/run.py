@@ -14,8 +14,10 @@ from .steps import Runner, Steps
 
 _NETWORK_SHARE = 0.95
 """Of the progress bar; the rest is for writing, opening and showing the case."""
-_AFTER_NETWORK = {"write": 0.95, "open": 0.97, "show": 0.99, "keep": 1.0}
-_STATES = {"export": STARTING, "start": STARTING, "open": SHOWING, "show": SHOWING, "keep": SHOWING}
+_AFTER_NETWORK = {"write": 0.95, "open": 0.97, "show": 0.98, "draw": 0.99, "keep": 1.0}
+_STATES = {"export": STARTING, "start": STARTING, "open": SHOWING, "show": SHOWING, "draw": SHOWING, "keep": SHOWING}
+_SCENE_STAGES = ("draw", "keep")
+"""From the first of these on the scene is changed, and the job cannot be cancelled any more."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Run:
     doing : what the job does, for a sentence such as "... is still being segmented".
     progress : whom to tell of every step besides the logic's own listeners.
     cancelled, reason : whether it was given up, and why if it was not the user's wish.
-    committed : its result is in the scene; too late to cancel.
+    committed : its result goes into the scene; too late to cancel.
     ended, shown, error : whether it is over, and what it came to.
     """
 
@@ -70,6 +72,7 @@ class Run:
 
     def at(self, stage: str) -> JobStatus:
         """A stage of the logic's own begins."""
+        self.committed = stage in _SCENE_STAGES
         self._status = JobStatus(
             _STATES.get(stage, RUNNING), stage, text_of_stage(stage), fraction=self._onward(_AFTER_NETWORK.get(stage))
         )

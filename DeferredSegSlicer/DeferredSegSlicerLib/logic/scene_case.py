@@ -21,6 +21,8 @@ from .shown_case import ShownCase
 from .snapshot import snapshot_of
 from .steps import Background, Steps
 
+_TEXT_CLASS = "vtkMRMLTextNode"
+
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +77,20 @@ def keep_in_scene(scene: Any, case: Case) -> None:
         _log.warning("the case is not kept inside the scene: %s", error.sentence)
 
 
+def keep_steps(scene: Any, case: Case) -> Steps[None]:
+    """Steps that embed a case: a thread packs it in a scene of its own, and only the finished text comes over here."""
+    if case.id in embedding.embedded_cases(scene):
+        keep_in_scene(scene, case)
+        return
+    packing = slicer.vtkMRMLScene()
+    try:
+        node = yield Background(lambda: embedding.embed(packing, case))
+    except DeferredSegError as error:
+        _log.warning("the case is not kept inside the scene: %s", error.sentence)
+        return
+    _copied(node, scene).AddDefaultStorageNode()
+
+
 def drop_copies_without_result(scene: Any) -> None:
     """Take copies of cases out of the scene whose result node is no longer there."""
     shown = {
@@ -123,13 +139,23 @@ def holds_case(folder: Path, case_id: str) -> bool:
 
 def _copy_of_embedded(scene: Any, case_id: str) -> Any:
     """A scene of its own that holds nothing but a copy of an embedded case, for a thread; None if there is none."""
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
-        node = scene.GetNthNodeByClass(number, "vtkMRMLTextNode")
+    for number in range(scene.GetNumberOfNodesByClass(_TEXT_CLASS)):
+        node = scene.GetNthNodeByClass(number, _TEXT_CLASS)
         if node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_EMBEDDED_CASE and node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id:
             own = slicer.vtkMRMLScene()
-            copy = own.AddNewNodeByClass("vtkMRMLTextNode", node.GetName())
-            copy.SetText(node.GetText())
-            for name in node.GetAttributeNames():
-                copy.SetAttribute(name, node.GetAttribute(name))
+            _copied(node, own)
             return own
     return None
+
+
+def _copied(node: Any, scene: Any) -> Any:
+    """A copy of a text node in another scene, without its storage."""
+    copy = scene.CreateNodeByClass(_TEXT_CLASS)
+    copy.UnRegister(None)  # the variable holds it now
+    copy.SetName(node.GetName())
+    copy.SetHideFromEditors(node.GetHideFromEditors())
+    copy.SetForceCreateStorageNode(node.GetForceCreateStorageNode())
+    for name in node.GetAttributeNames():
+        copy.SetAttribute(name, node.GetAttribute(name))
+    copy.SetText(node.GetText())
+    return scene.AddNode(copy)

@@ -1,7 +1,8 @@
 """Long work in short steps: a generator on the main thread, which may wait for a thread or for somebody's answer.
 
-A generator yields `None` to give the window a turn, or a `Promise` to be continued with its result. Scene nodes are
-touched on the main thread alone; a thread (`Background`) gets numpy arrays and files.
+A generator yields `None` where it may be interrupted, `NEXT_TURN` to give the window a turn in any case, or a `Promise`
+to be continued with its result. Scene nodes are touched on the main thread alone; a thread (`Background`) gets numpy
+arrays and files.
 """
 
 from __future__ import annotations
@@ -97,6 +98,9 @@ class Background(Promise[T]):
             self._abandoned()
 
 
+NEXT_TURN: Promise[None] = Promise()
+"""Yielded to end the turn, so that listeners are told and the window is drawn before the next step."""
+
 Steps = Generator["Promise[Any] | None", Any, T]
 
 
@@ -123,6 +127,9 @@ class Runner(Generic[T]):
                 self._within = False
             if self._closing:
                 self.close()
+            if self._waiting is NEXT_TURN:
+                self._waiting = None
+                return
             if time.perf_counter() - began > self._seconds:
                 return
 
