@@ -96,6 +96,15 @@ def test_a_case_that_is_not_wholly_reviewed_can_be_refused(a_case: Path, tmp_pat
     assert deferredseg("export", a_case, "-o", tmp_path / "out").err.startswith("WARNING: 2 of ")
 
 
+def test_regions_tells_what_became_of_each(a_case: Path, deferredseg: Callable) -> None:
+    assert "State" not in deferredseg("regions", a_case).out
+    review(a_case, leave_open=1)
+    listed = json.loads(deferredseg("regions", a_case, "--json").out)["regions"]
+    assert [r["status"] for r in listed] == ["edited", *["accepted"] * (len(listed) - 2), "open"]
+    shown = deferredseg("regions", a_case).out
+    assert "State" in shown and shown.count("accepted") == len(listed) - 2
+
+
 def test_the_budget_says_which_regions_are_meant(a_case: Path, tmp_path: Path, deferredseg: Callable) -> None:
     review(a_case)
     ran = deferredseg("export", a_case, "-o", tmp_path / "out", "--budget", "0.3", "--format", "json")

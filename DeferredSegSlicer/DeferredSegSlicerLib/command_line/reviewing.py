@@ -15,6 +15,8 @@ from ..core.budgets import check_minutes, check_region_count
 from ..core.case import Case, open_case
 from ..core.errors import BadInputError
 from ..core.regions import RegionList
+from ..core.review.state import read_review
+from ..core.review.status import RegionStatus
 from ..core.worklist import DeferredSet, Worklist
 from .console import output, remarks, swatch
 from .folders import CasesArgument, Column, cases_in, exit_code_of, failures_of, for_each, print_summary
@@ -23,6 +25,8 @@ from .options import BudgetOption, WithoutOption, budget_of, prepared
 _COLUMNS = (
     "#", "Structure", "Expert", "ml", "Slices", "Center R, A, S (mm)", "Expected error (ml)", "Review (s)",
 )  # fmt: skip
+_REVIEWED_COLUMNS = (*_COLUMNS[:-2], "Error (ml)", _COLUMNS[-1], "State")
+"""With a state beside each row, one head is shorter: a table has 120 characters in a log."""
 
 
 def regions(
@@ -53,7 +57,8 @@ def regions(
             share = work.budget_for_minutes(minutes)
         elif max_regions is not None:
             share = work.budget_for_regions(max_regions)
-        return _Found(opened, work, share, work.regions(share), work.deferred(share))
+        listed = work.regions(share)
+        return _Found(opened, work, share, listed, work.deferred(share), read_review(opened).statuses_of(listed))
 
     cases = cases_in(case)
     if cases:
@@ -62,22 +67,42 @@ def regions(
     if as_json:
         print(json.dumps(found.as_plain(), indent=2, allow_nan=False))
     else:
-        _print_regions(found.case, found.work, found.share, found.regions, found.deferred)
+        _print_regions(found)
     return 0
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The regions of a case at a share of its decision zone."""
+    """The regions of a case at a share of its decision zone, and what became of each in review."""
 
     case: Case
     work: Worklist
     share: float
     regions: RegionList
     deferred: DeferredSet
+    statuses: tuple[RegionStatus, ...]
 
     def as_plain(self) -> dict[str, Any]:
-        return as_plain(self.work, self.share, self.regions, self.deferred)
+        """The list as plain values: what `--json` prints."""
+        shares = self.deferred.share_of_experts(len(self.work.experts))
+        return {
+            "budget": self.share,
+            "zone_voxels": len(self.work.zone),
+            "deferred_voxels": len(self.deferred),
+            "deferred_share": self.deferred.share,
+            "region_voxels": self.regions.voxels,
+            "review_seconds": self.regions.seconds,
+            "dropped_pieces": self.regions.dropped_pieces,
+            "note": self.deferred.note,
+            "experts": [
+                {"id": expert.id, "name": expert.name, "available": expert.available, "deferred_share": float(part)}
+                for expert, part in zip(self.work.experts, shares, strict=True)
+            ],
+            "regions": [
+                region.to_json() | {"status": status.state}
+                for region, status in zip(self.regions, self.statuses, strict=True)
+            ],
+        }
 
 
 def _list_folder(folder: Path, cases: Sequence[Path], found_in: Callable[[Path], _Found], as_json: bool) -> int:
@@ -103,6 +128,7 @@ class _Row:
 
     share: float
     regions: int
+    done: int
     ml: float
     error_ml: float
     seconds: float
@@ -112,6 +138,7 @@ class _Row:
         return cls(
             found.share,
             len(found.regions),
+            sum(status.is_done() for status in found.statuses),
             sum(r.volume_ml for r in found.regions),
             sum(r.expected_error_ml for r in found.regions),
             found.regions.seconds,
@@ -121,38 +148,22 @@ class _Row:
 _FOLDER_COLUMNS: tuple[Column[_Row], ...] = (
     Column("Budget", lambda r: f"{100 * r.share:.3g} %"),
     Column("Regions", lambda r: str(r.regions)),
+    Column("Decided", lambda r: str(r.done)),
     Column("ml", lambda r: f"{r.ml:.2f}"),
     Column("Expected error (ml)", lambda r: f"{r.error_ml:.3f}"),
     Column("Review (min)", lambda r: f"{r.seconds / 60:.1f}"),
 )
 
 
-def as_plain(work: Worklist, share: float, found: RegionList, deferred: DeferredSet) -> dict[str, Any]:
-    """The list as plain values: what `--json` prints."""
-    return {
-        "budget": share,
-        "zone_voxels": len(work.zone),
-        "deferred_voxels": len(deferred),
-        "deferred_share": deferred.share,
-        "region_voxels": found.voxels,
-        "review_seconds": found.seconds,
-        "dropped_pieces": found.dropped_pieces,
-        "note": deferred.note,
-        "experts": [
-            {"id": expert.id, "name": expert.name, "available": expert.available, "deferred_share": float(part)}
-            for expert, part in zip(work.experts, deferred.share_of_experts(len(work.experts)), strict=True)
-        ],
-        "regions": [region.to_json() for region in found],
-    }
-
-
-def _print_regions(case: Case, work: Worklist, share: float, found: RegionList, deferred: DeferredSet) -> None:
-    names = {structure.id: structure.name for structure in case.structures}
-    experts = {expert.id: expert for expert in work.experts}
-    table = Table(title=f"{len(found)} regions, worst first, at a budget of {100 * share:.3g} % of the decision zone")
-    for head in _COLUMNS:
-        table.add_column(head, justify="left" if head in ("Structure", "Expert") else "right", no_wrap=True)
-    for number, region in enumerate(found, start=1):
+def _print_regions(found: _Found) -> None:
+    names = {structure.id: structure.name for structure in found.case.structures}
+    experts = {expert.id: expert for expert in found.work.experts}
+    share = f"{100 * found.share:.3g} % of the decision zone"
+    table = Table(title=f"{len(found.regions)} regions, worst first, at a budget of {share}")
+    reviewed = any(status.readers for status in found.statuses)
+    for head in _REVIEWED_COLUMNS if reviewed else _COLUMNS:
+        table.add_column(head, justify="left" if head in ("Structure", "Expert", "State") else "right", no_wrap=True)
+    for number, (region, status) in enumerate(zip(found.regions, found.statuses, strict=True), start=1):
         first, last = region.slice_range
         expert = experts[region.expert]
         table.add_row(
@@ -164,13 +175,14 @@ def _print_regions(case: Case, work: Worklist, share: float, found: RegionList, 
             ", ".join(f"{v:.1f}" for v in region.centroid_ras),
             f"{region.expected_error_ml:.3f}",
             f"{region.seconds:.0f}",
+            *([status.state] if reviewed else []),
         )
     output().print(table)
-    minutes = found.seconds / 60
     remarks().print(
-        f"{100 * deferred.share:.2f} % of {len(work.zone)} zone voxels deferred; about {minutes:.1f} min of review;"
-        f" {found.dropped_pieces} pieces were too small for a region",
+        f"{100 * found.deferred.share:.2f} % of {len(found.work.zone)} zone voxels deferred; "
+        f"about {found.regions.seconds / 60:.1f} min of review; "
+        f"{found.regions.dropped_pieces} pieces were too small for a region",
         markup=False,
     )
-    if deferred.note:
-        remarks().print(deferred.note, markup=False)
+    if found.deferred.note:
+        remarks().print(found.deferred.note, markup=False)

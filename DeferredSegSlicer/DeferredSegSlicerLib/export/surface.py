@@ -65,9 +65,9 @@ def surface_of(mask: NDArray[np.bool_], geometry: Geometry, steps: int = SMOOTHI
     ------
     ValueError : no voxel is True.
     """
-    low, high = _bounding_box(mask)
-    points, triangles = extract(mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]])
-    points += low[::-1]
+    box = _bounding_box(mask)
+    points, triangles = extract(mask[box])
+    points += [part.start for part in reversed(box)]
     if geometry.is_left_handed:
         triangles = triangles[:, ::-1]
     matrix = geometry.ijk_to_lps
@@ -88,18 +88,15 @@ def enclosed(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> float
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First and last-plus-one index (k, j, i) of the True voxels."""
-    low, high = np.zeros(3, np.intp), np.zeros(3, np.intp)
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The smallest part of the volume that holds the True voxels; raises ValueError if there is none."""
     planes = np.flatnonzero(mask.any(axis=(1, 2)))
     if not len(planes):
         raise ValueError("a surface needs at least one voxel")
-    low[0], high[0] = planes[0], planes[-1] + 1
-    there = mask[low[0] : high[0]].any(axis=0)
-    for axis, line in ((1, there.any(axis=1)), (2, there.any(axis=0))):
-        found = np.flatnonzero(line)
-        low[axis], high[axis] = found[0], found[-1] + 1
-    return low, high
+    k = slice(int(planes[0]), int(planes[-1]) + 1)
+    there: NDArray[np.bool_] = np.asarray(mask[k].any(axis=0))
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    return k, slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _directed_edges(triangles: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -137,7 +134,7 @@ def _with_volume(
         normal = np.stack(
             [np.bincount(triangles.ravel(), np.repeat(facing[:, n], 3), len(points)) for n in range(3)], axis=1
         )
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
         area = float(np.linalg.norm(facing, axis=1).sum()) / 2
         points = np.clip((in_mm + normal * lacking / area) / scale, border - _REACH, border + _REACH)
     return points
