@@ -1,0 +1,296 @@
+"""The panel: its sections, what makes them show anew, and its life from setup to cleanup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+import slicer.util
+import vtk
+
+from ..core.errors import DeferredSegError
+from ..logic.setup import SetUp
+from ..resources import find_resources
+from . import sample_data
+from .context import Context
+from .dialogs import Dialogs, SlicerDialogs
+from .experts_section import ExpertsSection
+from .presenters.shortcuts import panel_keys
+from .presenters.try_it import replace_consent
+from .result_section import ResultSection
+from .run_section import RunSection
+from .sentences import sentence_of
+from .setup_section import SetupSection
+from .shortcuts import Shortcuts
+from .structures_section import StructuresSection
+from .tables import columns, fit_height, text_item
+from .text import _
+from .volume_section import VolumeSection
+
+if TYPE_CHECKING:
+    from ..logic.module_logic import ModuleLogic
+    from ..logic.services import Services
+
+UI_FILE = "UI/DeferredSegSlicer.ui"
+
+_REFRESH_MS = 30
+"""Changes of the scene within this time are shown together."""
+
+
+class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
+    """All that the radiologist sees of the module.
+
+    Parameters
+    ----------
+    parent : widget with a layout that the panel is put into.
+    logic : does the work; the panel does not close it.
+    services : settings and folders.
+    dialogs : asks the user; Slicer's own by default.
+    set_up : the installation; of the services by default.
+
+    Attributes
+    ----------
+    ui : every named widget of the `.ui` file. `reviewLayout` and `exportLayout` in it are places for further sections,
+        which make `reviewCollapsibleButton` and `exportCollapsibleButton` visible.
+    """
+
+    def __init__(
+        self,
+        parent: Any,
+        logic: ModuleLogic,
+        services: Services,
+        dialogs: Dialogs | None = None,
+        set_up: SetUp | None = None,
+    ) -> None:
+        super().__init__()
+        self.logic = logic
+        self.widget = slicer.util.loadUI(str(find_resources() / UI_FILE))
+        parent.layout().addWidget(self.widget)
+        self._all_widgets = slicer.util.findChildren(self.widget)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.dialogs = dialogs or SlicerDialogs(parent)
+        self.context = Context(logic.scene, logic, services, self.dialogs, self.refresh_soon)
+        self._entered = self._closed = False
+        self._busy = False
+        self._failures: list[tuple[str, str, str]] = []
+        self._refresh_timer = _single_shot(_REFRESH_MS, self.refresh)
+        self._failure_timer = _single_shot(0, self._tell_failures)
+        self._make_sections(set_up or SetUp(services))
+        self.shortcuts = Shortcuts(
+            self._window,
+            {
+                "segment": self.run.segment,
+                "cancel": self.run.cancel,
+                "add_box": self.structures.on_add_box,
+                "toggle_deferred": self.result.toggle_deferred,
+                "toggle_model": self.result.toggle_model,
+            },
+        )
+        self._list_shortcuts()
+        self.ui.tryItLabel.connect("linkActivated(QString)", self._on_try_it)
+        self._disconnect = [
+            logic.changed.connect(self._on_changed),
+            logic.failed.connect(self._on_failed),
+            logic.finished.connect(self._on_finished),
+            logic.cancelled.connect(self._on_cancelled),
+        ]
+        self.setup.look()
+        self.refresh()
+
+    def _make_sections(self, set_up: SetUp) -> None:
+        ui, context = self.ui, self.context
+        self.volume = VolumeSection(ui, context)
+        self.structures = StructuresSection(ui, context, self._volume_problem)
+        self.experts = ExpertsSection(ui, context)
+        self.setup = SetupSection(ui, context, set_up)
+        self.run = RunSection(ui, context, self.volume, self.structures, self.experts, self._setup_problem)
+        self.result = ResultSection(ui, context)
+
+    # Its life
+
+    def enter(self) -> None:
+        """The module comes to the front: follow the scene, let the keys work, warm the worker up."""
+        if self._entered or self._closed:
+            return
+        self._entered = True
+        scene = self.context.scene
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+            self.addObserver(scene, event, self._on_nodes)
+        for event in (scene.EndBatchProcessEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self._on_scene)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_closed_scene)
+        self.shortcuts.enter()
+        self.setup.look()
+        self.setup.resume()
+        self.volume.choose_the_only_one()
+        if self.setup.ready:
+            self.logic.start_worker()
+        self.refresh()
+
+    def exit(self) -> None:
+        """Another module comes to the front."""
+        self._entered = False
+        self.shortcuts.exit()
+        self.removeObservers()
+
+    def cleanup(self) -> None:
+        """The panel goes for good; a second call changes nothing."""
+        if self._closed:
+            return
+        self.exit()
+        self._closed = True
+        for disconnect in self._disconnect:
+            disconnect()
+        for timer in (self._refresh_timer, self._failure_timer):
+            timer.stop()
+        self.experts.close()
+        self.result.close()
+        self.ui.volumeSelector.setMRMLScene(None)
+
+    # Showing
+
+    def refresh_soon(self) -> None:
+        """Show the state anew when the present events are dealt with."""
+        if not self._closed and not self._refresh_timer.active:
+            self._refresh_timer.start()
+
+    def refresh(self) -> None:
+        """Show the state anew, now."""
+        if self._closed:
+            return
+        self._refresh_timer.stop()
+        self._busy = self.logic.job.busy
+        for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result):
+            section.update()
+        self.shortcuts.enable("cancel", self._busy)
+        if self._entered:
+            self._follow_nodes()
+
+    def _follow_nodes(self) -> None:
+        """Observe the nodes that the sections speak of, and no others."""
+        state = self.logic.state
+        nodes = [
+            state.node,
+            state.volume,
+            *(self.context.scene.GetNodeByID(e.node_id) for e in state.prompts if e.node_id),
+        ]
+        wanted = {node for node in nodes if node is not None}
+        followed = {obj for obj, *_rest in self.Observations if obj is not self.context.scene}
+        for node in followed - wanted:
+            for event in _events_of(node):
+                self.removeObserver(node, event, self._on_node)
+        for node in wanted - followed:
+            for event in _events_of(node):
+                self.addObserver(node, event, self._on_node)
+
+    def _on_node(self, _caller: Any = None, _event: Any = None) -> None:
+        self.refresh_soon()
+
+    def _on_nodes(self, _caller: Any = None, _event: Any = None) -> None:
+        if not self.context.scene.IsBatchProcessing():
+            self.refresh_soon()
+
+    def _on_scene(self, _caller: Any = None, _event: Any = None) -> None:
+        self.refresh_soon()
+
+    def _on_closed_scene(self, _caller: Any = None, _event: Any = None) -> None:
+        self.volume.forget()
+        self.run.forget()
+        self.refresh_soon()
+
+    # What the logic tells
+
+    def _on_changed(self) -> None:
+        if self._busy and self.logic.job.busy:
+            self.run.update()  # progress: nothing else moves while a job runs
+        else:
+            self.refresh_soon()
+
+    def _on_finished(self, _shown: Any) -> None:
+        self.run.finished()
+        self.ui.resultCollapsibleButton.collapsed = False
+        self.refresh_soon()
+
+    def _on_cancelled(self) -> None:
+        self.run.cancelled()
+        self.refresh_soon()
+
+    def _on_failed(self, error: Any) -> None:
+        """A job failed: a window tells. A worker without a job failed: Set-up tells, nobody is interrupted."""
+        log = error.log or ""
+        if not self.setup.failed(error.message, error.advice):
+            self.run.failed(error.message, error.advice, log)
+            if error.job is not None:
+                self._failures.append((error.message, error.advice, log))
+                self._failure_timer.start()  # not from within the logic's timer: a window waits for the user
+        if error.packages:
+            self.ui.setupCollapsibleButton.collapsed = False
+        self.refresh_soon()
+
+    def _tell_failures(self) -> None:
+        while self._failures:
+            message, advice, log = self._failures.pop(0)
+            self.dialogs.failure(self.run.title(), message, advice, log)
+
+    # The rest
+
+    def try_it(self) -> None:
+        """Load the sample CT and place its boxes, ready to click."""
+        state = self.logic.state
+        if self.logic.job.busy:
+            return
+        if state.prompts and not self.dialogs.consent(_("Try it"), replace_consent()):
+            return
+        try:
+            node = sample_data.load_sample(self.context.scene)
+            with state.together():
+                self.volume.choose(node)
+                state.prompts = sample_data.place_boxes(self.context.scene, node)
+        except DeferredSegError as error:
+            self.dialogs.failure(_("Try it"), sentence_of(error))
+        self.refresh()
+
+    def _on_try_it(self, _link: str) -> None:
+        self.try_it()
+
+    def _list_shortcuts(self) -> None:
+        table = self.ui.shortcutsTable
+        columns(table, 1)
+        keys = panel_keys()
+        table.setRowCount(len(keys))
+        self._key_items = [[text_item(key.keys), text_item(key.text)] for key in keys]
+        for at, items in enumerate(self._key_items):
+            for column, item in enumerate(items):
+                table.setItem(at, column, item)
+        fit_height(table)
+
+    def _volume_problem(self) -> str:
+        return self.volume.problem or self.volume.question
+
+    def _setup_problem(self) -> str:
+        return self.setup.problem
+
+    def _window(self) -> Any:
+        return slicer.util.mainWindow() or self.widget
+
+
+def _single_shot(milliseconds: int, action: Any) -> Any:
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", action)
+    return timer
+
+
+def _events_of(node: Any) -> tuple[int, ...]:
+    """What can change on a node that a section speaks of."""
+    events = [vtk.vtkCommand.ModifiedEvent]
+    if node.IsA("vtkMRMLTransformableNode"):
+        events.append(slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
+    if node.IsA("vtkMRMLMarkupsNode"):
+        events += [slicer.vtkMRMLMarkupsNode.PointModifiedEvent, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent]
+    if node.IsA("vtkMRMLSegmentationNode"):
+        events += [slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved]
+        events.append(slicer.vtkSegmentation.MasterRepresentationModified)
+    return tuple(events)
