@@ -126,9 +126,10 @@ class DeferredDisplay:
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
         node.SetAttribute(CASE_ID_ATTRIBUTE, self._case.id)
-        node.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         node.GetSegmentation().SetSourceRepresentationName(binary_labelmap())
         place_beside(self._scene, node, self._volume, ROLE_DEFERRED)
+        # After the transform: else that would go into the geometry, and saving would resample the voxels.
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         return node
 
     def _make_segments(self, experts: Sequence[Expert]) -> bool:
