@@ -26,7 +26,7 @@ class DeferredSegSlicer(ScriptedLoadableModule):
         parent.title = _("Deferred Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
-        parent.contributors = ["DeferredSegSlicer contributors"]
+        parent.contributors = [_("DeferredSegSlicer contributors")]
         parent.icon = qt.QIcon(str(find_resources() / "Icons" / "DeferredSegSlicer.png"))
         parent.helpText = _(
             "Segments structures in CT and MR from box prompts. Voxel by voxel it decides whether the model's label "
@@ -64,7 +64,7 @@ class DeferredSegSlicerWidget(ScriptedLoadableModuleWidget):
 
         self.logic = DeferredSegSlicerLogic()
         self.panel = Panel(self.parent, self.logic.module, self.logic.services)
-        if getattr(self.parent, "isEntered", False):  # reloaded while it is in front
+        if getattr(self.parent, "isEntered", False) is True:  # reloaded while it is in front
             self.panel.enter()
 
     def enter(self):

@@ -51,9 +51,8 @@ class ExpertsSection:
         ui.budgetUnitBox.connect("currentIndexChanged(int)", self._on_unit)
         ui.bundleBox.connect("currentIndexChanged(int)", self._on_bundle)
         ui.deviceBox.connect("currentIndexChanged(int)", self._on_device)
-        widgets = (ui.profilesButton, ui.defaultProfilesButton, ui.bundleBox, ui.deviceBox)
-        widgets += (ui.expertsTable, ui.budgetSlider)
-        self._inputs = [Switch(widget) for widget in widgets]
+        choices = (ui.profilesButton, ui.defaultProfilesButton, ui.bundleBox, ui.deviceBox)
+        self._inputs = [Switch(widget) for widget in (*choices, ui.expertsTable, ui.budgetSlider)]
         self._unit_box = Switch(ui.budgetUnitBox)
 
     @property

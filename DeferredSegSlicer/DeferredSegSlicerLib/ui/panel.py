@@ -67,7 +67,6 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         self.logic = logic
         self.widget = slicer.util.loadUI(str(find_resources() / UI_FILE))
         parent.layout().addWidget(self.widget)
-        self._all_widgets = slicer.util.findChildren(self.widget)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.dialogs = dialogs or SlicerDialogs(parent)
         self.context = Context(logic.scene, logic, services, self.dialogs, self.refresh_soon)

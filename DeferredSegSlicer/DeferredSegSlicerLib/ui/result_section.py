@@ -42,13 +42,11 @@ class ResultSection:
 
     def toggle_model(self) -> None:
         """Show or hide the model's outline."""
-        if self._context.logic.shown is not None:
-            self._on_show_model(not self._context.logic.state.show_model)
+        self._on_show_model(not self._context.logic.state.show_model)
 
     def toggle_deferred(self) -> None:
         """Show or hide what is deferred."""
-        if self._context.logic.shown is not None:
-            self._on_show_deferred(not self._context.logic.state.show_deferred)
+        self._on_show_deferred(not self._context.logic.state.show_deferred)
 
     def close(self) -> None:
         """Stop the timer."""
@@ -132,14 +130,18 @@ class ResultSection:
             self._context.logic.refresh_3d()
 
     def _on_show_model(self, on: bool) -> None:
-        self._context.logic.state.show_model = on
-        display.set_visible(self._context.logic.shown.result_node, on)
-        self._context.refresh()
+        shown = self._context.logic.shown
+        if shown is not None:
+            self._context.logic.state.show_model = on
+            display.set_visible(shown.result_node, on)
+            self._context.refresh()
 
     def _on_show_deferred(self, on: bool) -> None:
-        self._context.logic.state.show_deferred = on
-        display.set_visible(self._context.logic.shown.deferred_node, on)
-        self._context.refresh()
+        shown = self._context.logic.shown
+        if shown is not None:
+            self._context.logic.state.show_deferred = on
+            display.set_visible(shown.deferred_node, on)
+            self._context.refresh()
 
     def _on_show_3d(self, on: bool) -> None:
         self._context.logic.state.show_3d = on
@@ -148,15 +150,21 @@ class ResultSection:
 
     def _on_model_outline(self, percent: float) -> None:
         self._context.logic.state.model_outline = percent / 100
-        display.set_opacity(self._context.logic.shown.result_node, outline=percent / 100)
+        self._set_opacities()
 
     def _on_deferred_fill(self, percent: float) -> None:
         self._context.logic.state.deferred_fill = percent / 100
-        display.set_opacity(self._context.logic.shown.deferred_node, fill=percent / 100)
+        self._set_opacities()
 
     def _on_deferred_outline(self, percent: float) -> None:
         self._context.logic.state.deferred_outline = percent / 100
-        display.set_opacity(self._context.logic.shown.deferred_node, outline=percent / 100)
+        self._set_opacities()
+
+    def _set_opacities(self) -> None:
+        shown, state = self._context.logic.shown, self._context.logic.state
+        if shown is not None:
+            display.set_opacity(shown.result_node, outline=state.model_outline)
+            display.set_opacity(shown.deferred_node, state.deferred_fill, state.deferred_outline)
 
 
 def _name(node: Any) -> str:

@@ -23,7 +23,7 @@ def load_sample(scene: Any) -> Any:
     """
     for node in _samples(scene):
         return node
-    import SampleData
+    import SampleData  # type: ignore[import-not-found]  # a module of Slicer
 
     register()
     loaded = SampleData.SampleDataLogic().downloadSamples(SAMPLE_NAME)
@@ -43,7 +43,7 @@ def place_boxes(scene: Any, volume_node: Any) -> tuple[PromptEntry, ...]:
         low, high = structure.box.low, structure.box.high
         middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         size = [b - a for a, b in zip(low, high, strict=True)]
-        center = transform_points(to_world, middle)
+        center = transform_points(to_world, middle).tolist()
         roi = add_box(scene, volume_node, center, size, structure.name, structure.color)
         entries.append(entry_of_box(roi, structure.name, structure.color, structure.terminology))
     return tuple(entries)

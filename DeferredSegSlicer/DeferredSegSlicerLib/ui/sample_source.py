@@ -34,7 +34,7 @@ def sample_source() -> dict[str, Any]:
 
 def register() -> None:
     """Put the bundled CT into the Sample Data module; a second call changes nothing."""
-    import SampleData
+    import SampleData  # type: ignore[import-not-found]  # a module of Slicer
 
     logic = SampleData.SampleDataLogic
     if hasattr(logic, "registerCustomSampleDataCategory"):  # from Slicer 5.12 on

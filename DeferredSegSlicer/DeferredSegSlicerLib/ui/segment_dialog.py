@@ -76,7 +76,7 @@ class SegmentDialog:
         self.list.clear()
         self._ids, self._items = [], []
         node = self.selector.currentNode()
-        segmentation = node.GetSegmentation() if node is not None else None
+        segmentation: Any = node.GetSegmentation() if node is not None else None
         for n in range(segmentation.GetNumberOfSegments() if segmentation is not None else 0):
             segment = segmentation.GetNthSegment(n)
             item = qt.QListWidgetItem(segment.GetName())

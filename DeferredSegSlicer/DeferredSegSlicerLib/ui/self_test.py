@@ -14,6 +14,7 @@ from ..mrml.grid import geometry_of
 from ..mrml.prompts import structures_of
 from ..resources import find_resources
 from . import sample_data
+from .text import _
 
 _TOLERANCE_MM = 0.01
 _BUDGET = 0.05
@@ -31,17 +32,17 @@ def run(scene: Any, logic: Any, tell: Callable[[str], Any]) -> None:
     volume_node = sample_data.load_sample(scene)
     entries = sample_data.place_boxes(scene, volume_node)
     check_places(scene, volume_node, entries)
-    tell("The sample is loaded and its boxes are in place.")
+    tell(_("The sample is loaded and its boxes are in place."))
     missing = SetUp(logic.services).missing_to_start()
     if missing:
-        tell(f"Not segmented: {', '.join(missing)} must be installed in Set-up first.")
+        tell(_("Not segmented: {names} must be installed in Set-up first.").format(names=", ".join(missing)))
         return
     shown = logic.segment(volume_node, entries, budget=_BUDGET)
     check_result(shown, volume_node, [entry.name for entry in entries])
     regions, voxels = len(shown.regions), shown.regions.voxels
     logic.setBudget(_BUDGET / 5)
     assert 0 < shown.regions.voxels < voxels, f"a fifth of the budget defers {shown.regions.voxels} of {voxels} voxels"
-    tell(f"Segmented: {regions} regions are deferred at a budget of {_BUDGET:.0%}.")
+    tell(_("Segmented: {regions} regions are deferred.").format(regions=regions))
 
 
 def check_places(scene: Any, volume_node: Any, entries: Any) -> None:
