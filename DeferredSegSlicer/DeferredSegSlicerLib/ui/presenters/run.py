@@ -107,6 +107,7 @@ def stage_text(stage: str) -> str:
         "open": _("Opening the case"),
         "check": _("Checking the volume"),
         "show": _("Showing the result"),
+        "keep": _("Keeping the case in the scene"),
     }.get(stage, stage)
 
 
