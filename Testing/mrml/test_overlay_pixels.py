@@ -54,6 +54,7 @@ class Overlay:
         self.case = write_a_case(folder / "case", Volume(gray, grid, "CT"), **changes)
         self.volume = node_from_array(scene, gray, grid)
         look = self.volume.GetDisplayNode()
+        look.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
         look.SetAutoWindowLevel(False)
         look.SetWindowLevel(400, 40)
         alignment = align(self.case.geometry, self.volume)
