@@ -130,6 +130,7 @@ def test_nothing_is_overwritten_by_a_slip(a_case: Path, tmp_path: Path, deferred
         (["--format", "obj"], 'format "obj" is unknown, expected one of seg.nrrd, nifti'),
         (["--format", "dicom-seg"], "give its folder with --source"),
         (["--format", "dicom-seg", "--source", "nowhere"], 'source "nowhere" is no folder'),
+        (["--source", "dicom"], "add --format dicom-seg"),
         (["--budget", "2"], "budget is 2, expected a share"),
         (["--without", "nobody"], 'no expert is called "nobody"'),
     ],

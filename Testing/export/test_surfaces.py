@@ -140,6 +140,11 @@ def test_each_edge_of_a_cell_that_is_crossed_is_on_one_line() -> None:
     assert counts[0] == counts[255] == 0 and counts.max() == table.shape[1]
 
 
+def test_voxels_that_touch_at_an_edge_or_a_corner_alone_are_apart() -> None:
+    for code, lines in ((0b0001, 1), (0b0011, 1), (0b1001, 2), (0b10000001, 2), (0b1111, 1), (0b11110110, 1)):
+        assert len(loops_of(code)) == lines, bin(code)
+
+
 def test_slicer_reads_the_surface_where_the_voxels_are(a_grid: Geometry, tmp_path: Path) -> None:
     """Slicer's own reader takes the file's header for LPS and turns it to RAS."""
     surface = surface_of(noise(2, 0.2), a_grid)

@@ -69,9 +69,11 @@ def export(
     wanted = parse_formats(formats or ())
     if "dicom-seg" in wanted and source is None:
         raise BadInputError("a DICOM SEG needs the series of the scan; give its folder with --source")
+    if "dicom-seg" not in wanted and (source is not None or series is not None):
+        raise BadInputError("--source and --series are for DICOM SEG; add --format dicom-seg")
     if out.exists() and not out.is_dir():
         raise BadInputError(f'output "{out}" is a file, expected a folder')
-    origin = SourceFolder(source) if source is not None and "dicom-seg" in wanted else None
+    origin = SourceFolder(source) if source is not None else None
 
     def one(place: Path, folder: Path) -> _Done:
         return _export(place, folder, wanted, origin, series, budget, without, require_reviewed, overwrite)
