@@ -1,0 +1,19 @@
+"""Names of the review's things in a scene; see `mrml.names`. A saved scene has the corrected copy, nothing else here."""
+
+from __future__ import annotations
+
+ROLE_CORRECTED = "corrected"
+"""Node role: the segmentation that is edited, the labels as they stand after the review."""
+ROLE_REGION = "region"
+"""Node role: what lifts the current region out of the others; never saved."""
+ROLE_PREVIEW = "preview"
+"""Node role: lines of the labelings that are offered; never saved."""
+
+CORRECTED_SUFFIX = " (corrected)"
+"""After the volume's name, the name of its corrected copy."""
+
+LIMIT_TAG = "DeferredSeg.EditLimit"
+"""Segment tag: the hidden segment inside which alone an edit may paint; it is there while an edit is open."""
+
+EDITOR_TAG = "DeferredSegSlicerReview"
+"""Singleton tag of the review's own segment editor node, apart from that of Slicer's Segment Editor."""
