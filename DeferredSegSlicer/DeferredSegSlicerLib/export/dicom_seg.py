@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SERIES_NUMBER = 9700
+_UTF8 = "ISO_IR 192"
 _LONGEST_TEXT = 64
 _LONGEST_DESCRIPTION = 1024
 _TYPE_TWO = (
@@ -76,8 +77,8 @@ def write_dicom_seg(path: str | Path, content: Content, source: SourceSeries) ->
             content_description=_long_string(content.summary),
             content_creator_name=content.readers[0] if len(content.readers) == 1 else None,
             series_description=_long_string(f"DeferredSeg: {content.summary}"),
-            specific_character_set="ISO_IR 192",
         )
+        segmentation.SpecificCharacterSet = _UTF8
         buffer = io.BytesIO()
         segmentation.save_as(buffer)
     write_bytes(path, buffer.getvalue())
@@ -103,6 +104,8 @@ def _images(source: SourceSeries) -> list[Any]:
                 setattr(image, name, None)
         if image.PatientSex not in ("M", "F", "O"):
             image.PatientSex = None
+        image.decode()  # by its own character set, before it gets another
+        image.SpecificCharacterSet = _UTF8
         images.append(image)
     return images
 
