@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,3 +79,26 @@ def nodes_of(scene: Any) -> dict[str, tuple[str, int]]:  # noqa: F811
     """Every node of a scene by id, with its name and modification time."""
     nodes = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
     return {node.GetID(): (node.GetName(), node.GetMTime()) for node in nodes}
+
+
+@pytest.fixture
+def a_small_bundle() -> Callable[..., Path]:
+    """Makes a model folder, named after its id, with a few bytes of weights; keywords change its bundle.json."""
+
+    def make(folder: Path, **changes: Any) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = b"not really weights"
+        (folder / "weights.safetensors").write_bytes(weights)
+        content = {
+            "schema": 1,
+            "id": folder.name,
+            "name": "Mine",
+            "family": "litemedsam",
+            "license": "Apache-2.0",
+            "file": "weights.safetensors",
+            "sha256": hashlib.sha256(weights).hexdigest(),
+        }
+        (folder / "bundle.json").write_text(json.dumps(content | changes))
+        return folder
+
+    return make

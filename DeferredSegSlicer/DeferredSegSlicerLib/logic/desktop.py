@@ -9,21 +9,57 @@ from typing import Any
 from . import folders, keys
 
 
+class _Timer:
+    """A Qt timer that is used again and again: deleting one within its own time-out would not be safe."""
+
+    def __init__(self) -> None:
+        import qt
+
+        self._action: Callable[[], None] | None = None
+        self._timer = qt.QTimer()
+        self._timer.connect("timeout()", self._fire)
+
+    @property
+    def free(self) -> bool:
+        """Whether it is stopped."""
+        return self._action is None
+
+    def begin(self, milliseconds: int, action: Callable[[], None]) -> None:
+        """Call `action` again and again."""
+        self._action = action
+        self._timer.setInterval(milliseconds)
+        self._timer.start()
+
+    def end(self) -> None:
+        """Stop."""
+        self._timer.stop()
+        self._action = None
+
+    def _fire(self) -> None:
+        if self._action is not None:
+            self._action()
+
+
 class DesktopServices:
     """See `services.Services`."""
 
-    def every(self, milliseconds: int, action: Callable[[], None]) -> Callable[[], None]:
-        """A Qt timer; it lives until it is stopped."""
-        import qt
+    def __init__(self) -> None:
+        self._timers: list[_Timer] = []
 
-        timer = qt.QTimer()
-        timer.setInterval(milliseconds)
-        timer.connect("timeout()", action)
-        timer.start()
+    def every(self, milliseconds: int, action: Callable[[], None]) -> Callable[[], None]:
+        """By a Qt timer."""
+        timer = next((timer for timer in self._timers if timer.free), None)
+        if timer is None:
+            timer = _Timer()
+            self._timers.append(timer)
+        timer.begin(milliseconds, action)
+        running: _Timer | None = timer
 
         def stop() -> None:
-            timer.stop()
-            timer.disconnect("timeout()", action)
+            nonlocal running
+            if running is not None:
+                running.end()
+                running = None  # the timer may be somebody else's from now on
 
         return stop
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
+import slicer.util
 import vtk
 import vtk.util.numpy_support
 

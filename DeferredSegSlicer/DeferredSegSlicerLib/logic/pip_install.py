@@ -7,8 +7,8 @@ only: Slicer's installers show a window with what pip says.
 
 from __future__ import annotations
 
+import importlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,13 +69,11 @@ def has_packaging() -> bool:
 
 
 def _packaging() -> Any:
-
-    return sys.modules["slicer.packaging"]
+    return importlib.import_module("slicer.packaging")
 
 
 def _util() -> Any:
-
-    return sys.modules["slicer.util"]
+    return importlib.import_module("slicer.util")
 
 
 @contextmanager

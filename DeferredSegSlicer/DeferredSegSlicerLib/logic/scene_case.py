@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+import slicer.util
 
 from ..core.case import Case
 from ..core.case_record import read_record
