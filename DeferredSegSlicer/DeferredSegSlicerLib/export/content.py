@@ -93,7 +93,7 @@ class StructureContent:
         if not self.regions:
             text = "No deferral region at this budget"
         elif not self.unreviewed:
-            text = f"All {_regions(self.regions)} reviewed"
+            text = f"{'All ' if self.regions > 1 else ''}{_regions(self.regions)} reviewed"
         else:
             text = f"{self.unreviewed} of {_regions(self.regions)} NOT reviewed"
         by = f" by {', '.join(self.readers)}" if self.readers else ""
@@ -147,7 +147,9 @@ class Content:
             return f"{'reviewed' if self.has_review else 'NOT REVIEWED'}; nothing deferred at this budget"
         if not self.has_review:
             return f"NOT REVIEWED: model's labels, {_regions(total, '')} open"
-        return f"{left} of {_regions(total, '')} NOT REVIEWED" if left else f"all {_regions(total, '')} reviewed"
+        if left:
+            return f"{left} of {_regions(total, '')} NOT REVIEWED"
+        return f"{'all ' if total > 1 else ''}{_regions(total, '')} reviewed"
 
     @property
     def warnings(self) -> tuple[str, ...]:
