@@ -10,8 +10,9 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import api, ctk_inputs, ctk_widgets, loader, mrml_widgets, qt_module, segment_widgets, slicer_widgets
+from .classes import generic, stand_in
 from .facade import Facade
-from .manners import BenchMeta, Manners, generic, stand_in
+from .manners import BenchMeta, Manners
 from .views import LayoutManager
 
 HEADLESS = Path(__file__).parents[1] / "headless"

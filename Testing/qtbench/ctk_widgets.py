@@ -7,7 +7,8 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import dialogs
-from .manners import BenchMeta, Manners, private, stand_in
+from .classes import stand_in
+from .manners import BenchMeta, Manners, private
 
 
 @stand_in("ctk.ctkCollapsibleButton")

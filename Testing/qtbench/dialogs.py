@@ -46,10 +46,10 @@ class User:
         """An answer: the user presses the button with this caption in the dialog."""
 
         def click(dialog: Any) -> None:
-            buttons = [b for b in dialog.findChildren(QtWidgets.QAbstractButton) if _caption(b) == caption]
+            buttons = [b for b in dialog.findChildren(QtWidgets.QAbstractButton) if b.text.replace("&", "") == caption]
             if not buttons:
                 raise LookupError(f"the dialog has no button {caption!r}")
-            QtWidgets.QAbstractButton.click(buttons[0])
+            buttons[0].click()
 
         return click
 
@@ -77,10 +77,6 @@ _STATIC = {
     "QColorDialog": ("getColor",),
 }
 MODAL = ("QDialog", "QMessageBox", "QFileDialog", "QInputDialog", "QColorDialog", "QProgressDialog", "QMenu")
-
-
-def _caption(button: Any) -> str:
-    return QtWidgets.QAbstractButton.text(button).replace("&", "")
 
 
 def _static(class_name: str, name: str) -> staticmethod[..., Any]:

@@ -12,6 +12,8 @@ from .manners import adopt, native_to_bench
 from .signals import normalized
 
 stand_ins: dict[str, type] = {}
+# What Qt's form builder also leaves on layouts.
+MARGINS = frozenset({"leftMargin", "topMargin", "rightMargin", "bottomMargin", "horizontalSpacing", "verticalSpacing"})
 # Dynamic properties that Slicer's own tools read.
 DYNAMIC = frozenset({"SlicerParameterName", "SlicerPackingName", "showLabelWhenCollapsed"})
 
@@ -33,6 +35,13 @@ class QUiLoader(QtUiTools.QUiLoader):
         self._made.append(widget)
         return widget
 
+    def createLayout(self, class_name: str, parent: Any = None, name: str = "") -> Any:
+        bench = self._by_name[class_name]
+        layout = bench(parent) if isinstance(parent, QtWidgets.QWidget) else bench()
+        QtCore.QObject.setObjectName(layout, name)
+        self._made.append(layout)
+        return layout
+
     def load(self, source: Any, parent: Any = None) -> Any:
         """The top widget; `source` is a `qt.QFile` or a path."""
         if isinstance(source, str):
@@ -42,8 +51,9 @@ class QUiLoader(QtUiTools.QUiLoader):
         connections = tree.find("connections")
         if connections is not None:
             tree.remove(connections)
-        for missing in (e.get("class") for e in tree.iter("widget") if e.get("class") not in self._by_name):
-            raise NotInSlicer(f"the bench has no widget class {missing}")
+        used = [e.get("class") for e in tree.iter() if e.tag in ("widget", "layout")]
+        if missing := set(used) - set(self._by_name):
+            raise NotInSlicer(f"the bench has no class {sorted(missing)}")
         buffer = QtCore.QBuffer()
         buffer.setData(ElementTree.tostring(tree))
         buffer.open(QtCore.QIODevice.ReadOnly)
@@ -59,7 +69,7 @@ class QUiLoader(QtUiTools.QUiLoader):
 def _apply_dynamic_properties(widget: Any) -> None:
     for key in QtCore.QObject.dynamicPropertyNames(widget):
         name = bytes(key.data()).decode()
-        if name.startswith("_") or name in DYNAMIC:
+        if name.startswith("_") or name in DYNAMIC or name in MARGINS:
             continue
         setattr(widget, name, QtCore.QObject.property(widget, name))
 

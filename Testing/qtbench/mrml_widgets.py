@@ -14,7 +14,8 @@ import shiboken6
 import vtk
 from PySide6 import QtWidgets
 
-from .manners import BenchMeta, Manners, private, stand_in
+from .classes import stand_in
+from .manners import BenchMeta, Manners, private
 
 
 class SceneObserver:
@@ -183,9 +184,18 @@ class qMRMLNodeComboBox(SceneWidget, QtWidgets.QWidget, metaclass=BenchMeta):
         if self._none():
             self._combo.setItemText(0, text)
 
-    def bench_set_showHidden(self, shown: bool) -> None:
-        self._bench_values["showHidden"] = shown
+    def _set_and_look(self, name: str, value: Any) -> None:
+        self._bench_values[name] = value
         self._scene_changed()
+
+    def bench_set_showHidden(self, shown: bool) -> None:
+        self._set_and_look("showHidden", shown)
+
+    def bench_set_showChildNodeTypes(self, shown: bool) -> None:
+        self._set_and_look("showChildNodeTypes", shown)
+
+    def bench_set_hideChildNodeTypes(self, types: Any) -> None:
+        self._set_and_look("hideChildNodeTypes", tuple(types))
 
     def _none(self) -> bool:
         return bool(self._bench_values.get("noneEnabled"))

@@ -12,7 +12,8 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import dialogs, loader
 from .api import class_api
-from .manners import BenchMeta, Manners, native_to_bench, wrap_all
+from .classes import wrap_all
+from .manners import BenchMeta, Manners, native_to_bench
 from .signals import deliver
 
 opened_urls: list[str] = []

@@ -8,8 +8,9 @@ import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import api
+from .classes import stand_in
 from .ctk_widgets import ctkSliderWidget
-from .manners import BenchMeta, Manners, bench_of, private, stand_in
+from .manners import BenchMeta, Manners, bench_of, private
 from .mrml_widgets import SceneWidget, qMRMLNodeComboBox
 
 
@@ -67,7 +68,7 @@ class qMRMLSegmentsTableView(_SegmentationWidget, QtWidgets.QWidget, metaclass=B
         return self._table
 
     def selectedSegmentIDs(self) -> tuple[str, ...]:
-        rows = sorted({index.row() for index in self._table.selectionModel().selectedIndexes()})
+        rows = sorted({item.row() for item in self._table.selectedItems()})
         return tuple(self._table.item(row, 1).data(QtCore.Qt.UserRole) for row in rows)
 
     def setSelectedSegmentIDs(self, ids: Any) -> None:

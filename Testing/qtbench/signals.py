@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,16 @@ _NATIVE_CALLS = {
     3: lambda f: lambda a, b, c: f(a, b, c),
     4: lambda f: lambda a, b, c, d: f(a, b, c, d),
 }
+
+
+def unwrapped(value: Any) -> Any:
+    """The Qt object of a guest (see `manners.Guest`); anything else as it is."""
+    return value._bench_object if getattr(type(value), "bench_guest", False) else value
+
+
+def class_name(thing: Any) -> str:
+    """Name of the Qt class that an object is or plays."""
+    return thing.bench_native.__name__ if getattr(type(thing), "bench_guest", False) else type(thing).__name__
 
 
 def normalized(signature: str) -> str:
@@ -71,8 +82,9 @@ class Connections:
         native = None
         if is_native_signal(sender, signature):
             call = _NATIVE_CALLS[argument_count(signature)](lambda *arguments: deliver(target, arguments))
-            native = QtCore.QObject.connect(sender, QtCore.SIGNAL(signature), call)
-            kept.append(sender)
+            native = QtCore.QObject.connect(unwrapped(sender), QtCore.SIGNAL(signature), call)
+            if unwrapped(sender) is not sender:
+                kept.append(unwrapped(sender))
         self._made.append((signature, target, native))
         return True
 
@@ -99,12 +111,12 @@ class Connections:
 
 def check_signature(sender: Any, signature: str) -> str:
     """The normalized signature; raises NotInSlicer if the class has no such signal."""
-    name = type(sender).__name__
+    name = class_name(sender)
     if not isinstance(signature, str) or "(" not in signature:
         raise NotInSlicer(f"{name}.connect: {signature!r} is not a signature such as 'clicked(bool)'")
     signature = normalized(signature)
     api = sender.bench_api
-    known = signature in api.signals if api else QtCore.QObject.metaObject(sender).indexOfSignal(signature) >= 0
+    known = signature in (api.signals if api else native_signals(sender.bench_native))
     if not known:
         others = sorted(api.signals) if api else "those of Qt"
         raise NotInSlicer(f"{name} has no signal {signature}; it has {others}")
@@ -113,12 +125,21 @@ def check_signature(sender: Any, signature: str) -> str:
 
 def is_native_signal(sender: Any, signature: str) -> bool:
     """Whether Qt itself has the signal on this object."""
-    if not isinstance(sender, QtCore.QObject):
+    if not hasattr(sender, "bench_native"):
         return False
-    index = QtCore.QObject.metaObject(sender).indexOfSignal(signature)
-    if index < 0 and not getattr(type(sender), "bench_stand_in", False):
-        raise NotInSlicer(f"{signature} of {type(sender).__name__} is in Qt 5 alone, not in Qt 6")
-    return index >= 0
+    found = signature in native_signals(sender.bench_native)
+    if not found and not sender.bench_stand_in:
+        raise NotInSlicer(f"{signature} of {class_name(sender)} is in Qt 5 alone, not in Qt 6")
+    return found
+
+
+@functools.cache
+def native_signals(native: type) -> frozenset[str]:
+    """Signatures of a Qt class. Asked of the class: what an object's `metaObject()` gives dies with the object."""
+    meta = native.staticMetaObject  # type: ignore[attr-defined]
+    methods = (meta.method(i) for i in range(meta.methodCount()))
+    signals = (m for m in methods if m.methodType() == QtCore.QMetaMethod.Signal)
+    return frozenset(bytes(m.methodSignature().data()).decode() for m in signals)
 
 
 class SignalHandle:

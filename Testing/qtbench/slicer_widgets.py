@@ -7,7 +7,8 @@ from typing import Any
 import slicer
 from PySide6 import QtGui, QtWidgets
 
-from .manners import BenchMeta, bench_of, stand_in
+from .classes import stand_in
+from .manners import BenchMeta, bench_of
 from .mrml_widgets import SceneWidget, qMRMLNodeComboBox
 
 

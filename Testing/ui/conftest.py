@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 TESTING = Path(__file__).parents[1]
-for folder in (TESTING / "headless", TESTING):
+for folder in (TESTING / "headless", Path(__file__).parent):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-
+sys.path.append(str(TESTING))
 import qtbench  # noqa: E402  before anything imports PySide6
+
+sys.path.remove(str(TESTING))  # the package `slicer` takes in every folder of its name on the path
 from slicer_fixtures import a_slicer, a_volume_node, scene  # noqa: E402, F401  fixtures
 
 

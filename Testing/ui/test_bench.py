@@ -268,8 +268,9 @@ def test_a_part_of_slicer_that_the_bench_does_not_play_says_so(bench: Any) -> No
 
 PROGRAM = """
 import sys
-sys.path += [{testing!r}, {headless!r}]
+sys.path += [{headless!r}, {testing!r}]
 import qtbench
+sys.path.remove({testing!r})
 qtbench.install()
 import qt, slicer, slicer.util
 widget = slicer.qMRMLWidget()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..api import ClassApi, short_name_api
-from ..loader import DYNAMIC
+from ..loader import DYNAMIC, MARGINS
 from ..signals import normalized
 from . import qt6
 
@@ -31,10 +31,6 @@ _ELEMENTS = {
     "QCursor": {"cursorShape", "cursor"},
     "QUrl": {"url"},
 }
-# Set by Designer on layouts and label buddies; no properties of the C++ class of that name.
-_DESIGNER = frozenset(
-    {"leftMargin", "topMargin", "rightMargin", "bottomMargin", "horizontalSpacing", "verticalSpacing"}
-)
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def _check_object(element: ElementTree.Element, name: str, class_name: str) -> l
         key = found.get("name", "")
         if key in DYNAMIC or (found.get("stdset") == "0" and key.startswith("Slicer")):
             continue
-        if element.tag == "layout" and (key in _DESIGNER or key == "spacing"):
+        if element.tag == "layout" and (key in MARGINS or key == "spacing"):
             continue
         if key == "buddy" and class_name == "QLabel":
             continue
