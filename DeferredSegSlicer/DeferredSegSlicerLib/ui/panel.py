@@ -122,7 +122,6 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         self.shortcuts.enter()
         self.setup.look()
         self.setup.resume()
-        self.volume.choose_the_only_one()
         if self.setup.ready:
             self.logic.start_worker()
         self.refresh()
@@ -159,6 +158,8 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         if self._closed:
             return
         self._refresh_timer.stop()
+        if self._entered:
+            self.volume.choose_the_only_one()
         self._busy = self.logic.job.busy
         for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result):
             section.update()
@@ -291,5 +292,5 @@ def _events_of(node: Any) -> tuple[int, ...]:
         events += [slicer.vtkMRMLMarkupsNode.PointModifiedEvent, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent]
     if node.IsA("vtkMRMLSegmentationNode"):
         events += [slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved]
-        events.append(slicer.vtkSegmentation.MasterRepresentationModified)
+        events.append(slicer.vtkSegmentation.SourceRepresentationModified)
     return tuple(events)

@@ -56,7 +56,7 @@ class StructuresSection:
         name = self.add_box()
         if name:
             self._hint = structures.add_hint(name)
-            self._context.refresh()
+            self.update()
             self._edit_name(self.count - 1)
 
     def add_box(self) -> str:

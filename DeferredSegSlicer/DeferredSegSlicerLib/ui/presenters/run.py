@@ -105,8 +105,8 @@ def stage_text(stage: str) -> str:
         "route": _("Choosing the experts"),
         "write": _("Writing the case"),
         "open": _("Opening the case"),
-        "check": _("Checking the volume"),
-        "show": _("Showing the result"),
+        "show": _("Checking the volume"),
+        "draw": _("Showing the result"),
         "keep": _("Keeping the case in the scene"),
     }.get(stage, stage)
 
