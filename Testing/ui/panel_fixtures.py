@@ -136,3 +136,11 @@ def click_cell(table: Any, row: int, column: int) -> None:
     at = table.visualItemRect(table.item(row, column)).center()
     QTest.mouseClick(unwrapped(table.viewport()), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, at)
     settle()
+
+
+def fire(sender: Any, signature: str, *arguments: Any) -> None:
+    """Call what is connected to a signal, as the signal would."""
+    connected = [target for made, target, _ in sender.bench_connections._made if made == signature]
+    assert connected, f"nothing is connected to {signature}"
+    for target in connected:
+        target(*arguments)
