@@ -22,7 +22,7 @@ from ..segments import tag_of
 from ..shared_layer import fill_with_segments, layer_array, layer_modified, new_layer, one_event
 from .helper_nodes import follow, nodes_with_role, remove_node
 from .names import CORRECTED_SUFFIX, LIMIT_TAG, ROLE_CORRECTED
-from .patches import Box
+from .patches import Box, extent_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,13 @@ class CorrectedCopy:
                 layer_modified(self._node, layer)
                 return
             layer = new_layer(self._volume, self._alignment.to_node(labels))
-            fill_with_segments(self._node, layer, segments_of(self._case), STRUCTURE_TAG)
+            segments = self._segments()
+            if None in segments:
+                fill_with_segments(self._node, layer, segments_of(self._case), STRUCTURE_TAG)
+                return
+            for number, segment in enumerate(segments, 1):  # users' segments keep the labelmap that they have
+                segment.SetLabelValue(number)
+                segment.AddRepresentation(binary_labelmap(), layer)
 
     def update(self, labels: NDArray[np.uint8], voxels: NDArray[Any]) -> None:
         """Show other labels at some voxels: flat indices into `labels`, uint8 [k, j, i] in the case's order.
@@ -130,12 +136,13 @@ class CorrectedCopy:
         ------
         BadInputError : the segment of a structure was removed.
         """
-        part = box or tuple(slice(0, n) for n in before.shape)
+        k, j, i = before.shape
+        part = box or (slice(0, k), slice(0, j), slice(0, i))
         layer = self._own_layer()
         if layer is not None:
             return np.array(self._alignment.to_case(layer_array(layer))[part])
         seen = before[part]
-        masks = [self._mask(self.segment_id(s.id), part, before.shape) for s in self._case.structures]
+        masks = [self._mask(self.segment_id(structure.id), part) for structure in self._case.structures]
         found = np.zeros_like(seen)
         for number, mask in enumerate(masks, 1):
             found[mask] = number
@@ -149,17 +156,25 @@ class CorrectedCopy:
         """Take the node out of the scene."""
         remove_node(self._scene, self._node)
 
-    def _mask(self, segment_id: str, part: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    def _mask(self, segment_id: str, box: Box) -> NDArray[np.bool_]:
         """Where a segment is, in a box of the case."""
         segment = self._node.GetSegmentation().GetSegment(segment_id)
         layer = segment.GetRepresentation(binary_labelmap())
-        whole = np.zeros(self._volume.GetImageData().GetDimensions()[::-1], dtype=bool)
+        wanted = extent_of(self._volume, self._alignment, box)
+        mask = np.zeros([wanted[2 * axis + 1] - wanted[2 * axis] + 1 for axis in (2, 1, 0)], dtype=bool)
         if layer is not None and layer.GetPointData().GetScalars() is not None and layer.GetNumberOfPoints():
             offset = _offset_of(layer, self._volume)
             if offset is None:
                 layer, offset = _resampled(layer, self._volume), (0, 0, 0)
-            _lay(whole, layer_array(layer) == segment.GetLabelValue(), layer.GetExtent(), offset, self._volume)
-        return np.array(self._alignment.to_case(whole)[part])
+            _lay(mask, wanted, layer_array(layer), segment.GetLabelValue(), layer.GetExtent(), offset)
+        return self._alignment.to_case(mask)
+
+    def _segments(self) -> list[Any]:
+        """The segments of the structures in the case's order, None for one that is not there."""
+        segmentation = self._node.GetSegmentation()
+        everybody = (segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments()))
+        known = {tag_of(segment, STRUCTURE_TAG): segment for segment in everybody}
+        return [known.get(structure.id) for structure in self._case.structures]
 
     def _own_layer(self) -> Any:
         """The labelmap that the structures' segments, and no others, share on the volume's whole grid, or None.
@@ -167,17 +182,13 @@ class CorrectedCopy:
         It is None in a new node, after a scene was read, and after the editor has trimmed or split the labelmap.
         """
         segmentation, name = self._node.GetSegmentation(), binary_labelmap()
-        segments = [segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments())]
-        mine = [s for s in segments if s.HasTag(STRUCTURE_TAG)]
-        ids = [s.id for s in self._case.structures]
-        if [tag_of(s, STRUCTURE_TAG) for s in mine] != ids or not mine:
+        mine = self._segments()
+        if None in mine or [s.GetLabelValue() for s in mine] != list(range(1, len(mine) + 1)):
             return None
         layer = mine[0].GetRepresentation(name)
-        if layer is None or any(s.GetRepresentation(name) is not layer for s in mine):
-            return None
-        if any(s.GetRepresentation(name) is layer for s in segments if not s.HasTag(STRUCTURE_TAG)):
-            return None
-        if [s.GetLabelValue() for s in mine] != list(range(1, len(mine) + 1)):
+        everybody = (segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments()))
+        sharing = [s for s in everybody if layer is not None and s.GetRepresentation(name) is layer]
+        if len(sharing) != len(mine) or any(s.GetRepresentation(name) is not layer for s in mine):
             return None
         whole = layer.GetExtent() == self._volume.GetImageData().GetExtent()
         is_bytes = layer.GetScalarType() == vtk.VTK_UNSIGNED_CHAR and layer.GetPointData().GetScalars() is not None
@@ -214,20 +225,22 @@ def _offset_of(layer: Any, volume_node: Any) -> tuple[int, int, int] | None:
 
 
 def _lay(
-    whole: NDArray[np.bool_], mask: NDArray[np.bool_], extent: Any, offset: tuple[int, int, int], volume_node: Any
+    mask: NDArray[np.bool_], wanted: Any, labels: NDArray[Any], value: int, extent: Any, offset: tuple[int, int, int]
 ) -> None:
-    """Write a labelmap's mask [k, j, i] into an array of the whole volume; what sticks out of it is left out."""
-    first = volume_node.GetImageData().GetExtent()[::2]
+    """Set a mask [k, j, i] of the extent `wanted` where a labelmap of another extent has a value.
+
+    `offset` is what must be added to the labelmap's indices.
+    """
     there, here = [], []
     for axis in (2, 1, 0):
-        start = extent[2 * axis] + offset[axis] - first[axis]
-        count, room = mask.shape[2 - axis], whole.shape[2 - axis]
-        low, high = max(0, start), min(room, start + count)
+        first, start = wanted[2 * axis], extent[2 * axis] + offset[axis]
+        low = max(first, start)
+        high = min(wanted[2 * axis + 1], extent[2 * axis + 1] + offset[axis]) + 1
         if low >= high:
             return
-        there.append(slice(low, high))
+        there.append(slice(low - first, high - first))
         here.append(slice(low - start, high - start))
-    whole[tuple(there)] = mask[tuple(here)]
+    mask[tuple(there)] = labels[tuple(here)] == value
 
 
 def _resampled(layer: Any, volume_node: Any) -> Any:

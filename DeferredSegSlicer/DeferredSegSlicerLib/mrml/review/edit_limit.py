@@ -41,7 +41,7 @@ class EditLimit:
         return _LIMIT_ID
 
     def set(self, box: Box, mask: NDArray[np.bool_], lifted: bool) -> None:
-        """Let the editor paint inside a mask alone (slices k, j, i of the case, and a mask of that shape), or anywhere."""
+        """Let the editor paint inside a mask alone (slices k, j, i of the case, a mask of that shape), or anywhere."""
         self._box, self._mask = box, mask
         self._put_in_place()
         everywhere = slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere

@@ -6,6 +6,7 @@ covers the region's box alone, which makes going from region to region a matter 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import vtk
 from ...core.geometry import Geometry
 from ..compat import binary_labelmap, closed_surface
 from ..deferred import FILL_OPACITY
-from ..display import DEFERRED_SMOOTHING
+from ..display import DEFERRED_SMOOTHING, draw_in_front
 from ..grid import Alignment
 from ..names import EXPERT_TAG, STRUCTURE_TAG
 from ..shared_layer import layer_modified, one_event
@@ -48,6 +49,7 @@ class RegionFocus:
     ----------
     geometry, volume_node, alignment : the case's grid, the volume, and how they lie on each other.
     deferred_node, result_node : what is dimmed while a region is shown.
+    lines : nodes, the lowest first, whose lines are drawn over the region's color.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class RegionFocus:
         alignment: Alignment,
         deferred_node: Any,
         result_node: Any,
+        lines: Sequence[Any] = (),
     ) -> None:
         self._scene, self._geometry, self._volume, self._alignment = scene, geometry, volume_node, alignment
-        self._deferred = deferred_node
+        self._deferred, self._lines = deferred_node, tuple(lines)
         self._dimmed = [
             Dimming(deferred_node, EXPERT_TAG, OTHERS),
             Dimming(result_node, STRUCTURE_TAG, MODEL),
@@ -117,7 +120,9 @@ class RegionFocus:
     def _make_node(self) -> None:
         for leftover in list(nodes_with_role(self._scene, ROLE_REGION, self._volume)):
             remove_node(self._scene, leftover)
-        self._node = new_helper(self._scene, self._volume, ROLE_REGION, "Region under review")
+        lines = [node for node in self._lines if node.GetScene() is self._scene]
+        under = lines[0] if lines else None
+        self._node = new_helper(self._scene, self._volume, ROLE_REGION, "Region under review", under)
         nothing = slice(0, 1), slice(0, 1), slice(0, 1)
         empty = np.zeros((1, 1, 1), dtype=bool)
         region = new_patch(self._volume, self._alignment, nothing, empty)
@@ -143,6 +148,8 @@ class RegionFocus:
                 display.SetSegmentVisibility3D(line, False)
             display.SetSegmentOpacity2DOutline(LIMIT, LIMIT_OPACITY)
             display.SetSegmentVisibility(LIMIT, False)
+        for node in lines:
+            draw_in_front(node)
         shown = self._deferred.GetDisplayNode()
         self._observed = shown, shown.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._follow_deferred())
 

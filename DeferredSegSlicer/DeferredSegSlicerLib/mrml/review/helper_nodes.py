@@ -13,8 +13,11 @@ from ..names import ROLE_ATTRIBUTE, VOLUME_REFERENCE
 _CLASS = "vtkMRMLSegmentationNode"
 
 
-def new_helper(scene: Any, volume_node: Any, role: str, name: str) -> Any:
-    """A segmentation node on a volume that nobody sees but in the views, and that is not saved."""
+def new_helper(scene: Any, volume_node: Any, role: str, name: str, under: Any = None) -> Any:
+    """A segmentation node on a volume that nobody sees but in the views, and that is not saved.
+
+    `under` is a node over which it must not be drawn: it goes before that in the scene, which new views follow.
+    """
     node = scene.CreateNodeByClass(_CLASS)
     node.UnRegister(None)  # the variable holds it now
     node.SetName(name)
@@ -22,7 +25,7 @@ def new_helper(scene: Any, volume_node: Any, role: str, name: str) -> Any:
     node.SetSaveWithScene(False)
     node.SetAttribute(slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName(), "1")
     node.SetAttribute(ROLE_ATTRIBUTE, role)
-    node = scene.AddNode(node)
+    node = scene.AddNode(node) if under is None else scene.InsertBeforeNode(under, node)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
     node.GetDisplayNode().SetHideFromEditors(True)

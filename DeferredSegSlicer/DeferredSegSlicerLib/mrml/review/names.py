@@ -1,4 +1,4 @@
-"""Names of the review's things in a scene; see `mrml.names`. A saved scene has the corrected copy, nothing else here."""
+"""Names of the review's things in a scene; see `mrml.names`. A saved scene has the corrected copy alone."""
 
 from __future__ import annotations
 
