@@ -28,9 +28,9 @@ class Anything:
 slicer = module("slicer", __path__=[])
 slicer.util = module("slicer.util", VTKObservationMixin=Anything)
 slicer.i18n = module("slicer.i18n", tr=str, translate=lambda context, text: text)
-names = ("ScriptedLoadableModule", "ScriptedLoadableModuleWidget", "ScriptedLoadableModuleLogic", "ScriptedLoadableModuleTest")
+names = [f"ScriptedLoadableModule{part}" for part in ("", "Widget", "Logic", "Test")]
 classes = {name: type(name, (Anything,), {}) for name in names}
-slicer.ScriptedLoadableModule = module("slicer.ScriptedLoadableModule", __all__=list(names), **classes)
+slicer.ScriptedLoadableModule = module("slicer.ScriptedLoadableModule", __all__=names, **classes)
 module("qt")
 module("ctk")
 module("vtk")

@@ -153,7 +153,7 @@ def reload(walk: Walk) -> str:
     old = panel()
     before = scene_observers()
     for _ in range(2):
-        slicer.util.reloadScriptedModule(MODULE)
+        widget().onReload()
         live(0.5)
     if slicer.util.mainWindow() is not None:
         slicer.util.selectModule(ELSEWHERE)

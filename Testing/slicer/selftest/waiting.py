@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float) -> floa
 
     stop = every(LOOK_MS, look)
     try:
-        loop.exec_()
+        (loop.exec_ if hasattr(loop, "exec_") else loop.exec)()
     finally:
         stop()
     if raised:

@@ -54,6 +54,6 @@ class Walk:
     def need_worker(self) -> None:
         """Skip a step that needs the network if there is no worker."""
         if self.missing:
-            raise PackagesMissing(self.missing)
+            raise PackagesMissing("the worker lacks packages, see above")
         if not self.worker_ready:
             raise Skipped("there is no worker")
