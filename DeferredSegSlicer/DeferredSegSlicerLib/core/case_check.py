@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,18 @@ from typing import Literal
 
 from .atomic import TEMPORARY_PREFIX
 from .case_reader import Case, check_file, check_header, sha256_of_file
-from .case_record import IMAGE_FILE, PROBABILITY_FILE, ROUTING_FILE, SEGMENTATION_FILE, error_map_file, read_record
+from .case_record import (
+    IMAGE_FILE,
+    PROBABILITY_FILE,
+    REVIEW_FOLDER,
+    ROUTING_FILE,
+    SEGMENTATION_FILE,
+    error_map_file,
+    read_record,
+)
 from .case_writer import label_of, strangers
 from .errors import BadInputError, DamagedCaseError
+from .review.journal_check import check_review
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,8 @@ class Finding:
 
 def check_case(path: str | Path) -> list[Finding]:
     """Every file read, compared with its checksum, and the maps with each other; an empty list if the case is whole.
+
+    Readers' journals are checked line by line; see `core.review.journal_check`.
 
     Raises
     ------
@@ -56,7 +68,7 @@ def check_case(path: str | Path) -> list[Finding]:
             findings.append(Finding("damage", error.sentence))
         except OSError as error:
             findings.append(Finding("damage", f'case "{folder}": {name} cannot be read: {error.strerror}'))
-    return findings + _findings_in_voxels(case, whole) + _notes(case)
+    return findings + _findings_in_voxels(case, whole) + _findings_in_review(case, whole) + _notes(case)
 
 
 def _findings_in_voxels(case: Case, whole: set[str]) -> list[Finding]:
@@ -77,6 +89,17 @@ def _findings_in_voxels(case: Case, whole: set[str]) -> list[Finding]:
             except BadInputError as error:  # an image outside the case is not the case's fault
                 findings.append(Finding("note", error.sentence))
     return findings
+
+
+def _findings_in_review(case: Case, whole: set[str]) -> list[Finding]:
+    """What is wrong with the readers' journals."""
+    if not os.path.lexists(case.folder / REVIEW_FOLDER):
+        return []
+    try:
+        label = case.label() if SEGMENTATION_FILE in whole else None
+    except DamagedCaseError:  # it is among the findings already
+        label = None
+    return [Finding(severity, sentence) for severity, sentence in check_review(case, label)]
 
 
 def _check_label(case: Case) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
-from ..atomic import clear_write_errors, sync_folder, temporary_beside
+from ..atomic import clear_write_errors, sync_folder, temporary_beside, write_bytes
 from ..case_reader import Case
 from ..case_record import REVIEW_FOLDER
 from ..errors import BadInputError, DamagedCaseError
@@ -116,7 +116,7 @@ class Journal:
         self._end = scan.end
         if scan.cut:
             aside = self.path.with_name(f"{self.path.stem}.line{len(scan.entries) + 1}-{secrets.token_hex(3)}.cut")
-            _write_new(aside, scan.cut)
+            write_bytes(aside, scan.cut)
             with self.path.open("r+b") as file:
                 file.truncate(scan.end)
                 os.fsync(file.fileno())
@@ -269,11 +269,3 @@ class Journal:
 
 def _elsewhere(case: Case, reader: Reader) -> str:
     return f'the review of case "{case.folder}" by "{reader.name}" is opened elsewhere'
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
