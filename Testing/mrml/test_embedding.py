@@ -9,6 +9,7 @@ import shutil
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,17 @@ def test_an_unchanged_case_is_not_embedded_again(scene: Any, case_on: CaseOn) ->
     node = embed(scene, case)
     before, nodes = node.GetMTime(), node_ids(scene)
     assert embed(scene, case) is node and node.GetMTime() == before and node_ids(scene) == nodes
+
+
+def test_a_case_may_be_packed_in_a_thread_beforehand(
+    scene: Any, tmp_path: Path, case_on: CaseOn, a_volume: Any
+) -> None:
+    case = case_on()
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(packing.pack, case).result()
+    shutil.rmtree(case.folder)
+    embed(scene, case, text)
+    assert check_case(restore(scene, a_volume, tmp_path / "back").folder) == []
 
 
 def test_the_node_is_hidden_and_is_saved_in_a_file_of_its_own(scene: Any, case_on: CaseOn) -> None:

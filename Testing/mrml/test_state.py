@@ -80,7 +80,8 @@ def test_everything_survives_saving_and_reading_a_scene_in_which_ids_are_taken(s
     old_ids = {volume.GetID(), result.GetID(), *(entry.node_id for entry in entries)}
     assert scene.WriteToMRB(str(tmp_path / "saved.mrb"))
 
-    scene.Clear(1)
+    scene.Clear(0)
+    scene.RemoveNode(parameter_node(scene))
     for kind in ("vtkMRMLScalarVolumeNode", "vtkMRMLMarkupsROINode", *3 * ["vtkMRMLSegmentationNode"]):
         scene.AddNewNodeByClass(kind, "taken")
     assert scene.ReadFromMRB(str(tmp_path / "saved.mrb"), False)

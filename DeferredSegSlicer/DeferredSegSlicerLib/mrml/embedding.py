@@ -38,12 +38,13 @@ _SHA256_ATTRIBUTE = "DeferredSeg.Sha256"
 _NODE_NAME = "DeferredSegSlicer case"
 
 
-def embed(scene: Any, case: Case) -> Any:
+def embed(scene: Any, case: Case, text: str | None = None) -> Any:
     """Keep a case inside the scene; a scene holds each case once.
 
     Parameters
     ----------
     case : every file of it is read and compared with its checksum.
+    text : `packing.pack(case)`, if it was made already (in a thread, for one); the case's files are not read then.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def embed(scene: Any, case: Case) -> Any:
         cannot be read.
     DamagedCaseError : a file of the case was changed since it was written.
     """
-    text = pack(case)
+    text = pack(case) if text is None else text
     digest = digest_of(text)
     node = _node_of(scene, case.id)
     if node is not None and node.GetAttribute(_SHA256_ATTRIBUTE) == digest:
