@@ -68,7 +68,7 @@ def maps_of(volume: Any, structures: Any, experts: Any) -> tuple[np.ndarray, np.
         probability[number][around] = quantize_probability(1 / (1 + np.exp(-3 * depth)))
         best = probability[number][around].astype(np.float32) / 255
         wrong = np.minimum(best, 1 - best)
-        stripes = (at[0][:, None, None] + at[1][:, None] + at[2]) // 5 % max(1, len(experts))
+        stripes = (at[0][:, None, None] + at[1][:, None] + at[2]) // max(2, (high[2] - low[2]) // 3) % max(1, len(experts))
         share = np.stack([wrong * (0.5 + (stripes == n)) * e.available for n, e in enumerate(experts)])
         share *= wrong / np.maximum(share.sum(axis=0), 1e-6)
         agents = quantize_shares(np.concatenate([share, (1 - wrong)[None]]))

@@ -62,7 +62,7 @@ def the_liver() -> np.ndarray:
 def test_two_clicks_with_the_real_network_on_one_warm_worker(
     real: ModuleLogic, scene: Any, services: PlainServices
 ) -> None:
-    volume, structures = a_piece(scene, slice(68, 76))
+    volume, structures = a_piece(scene, slice(100, 108))
     assert real.start_worker()
     services.run_until(lambda: real.worker_state is State.READY, SECONDS)
     pid, told = real.hello.pid, []
@@ -73,7 +73,7 @@ def test_two_clicks_with_the_real_network_on_one_warm_worker(
     assert real.hello.pid == pid and second.case.id != first.case.id
     label = slicer.util.arrayFromSegmentBinaryLabelmap(second.result_node, "liver", volume) > 0
     assert np.array_equal(label, second.alignment.to_node(second.case.label()) == 1)
-    reference = the_liver()[68:76]
+    reference = the_liver()[100:108]
     assert 2 * (label & reference).sum() / (label.sum() + reference.sum()) > 0.85, "it is the liver, in its place"
     assert len(second.regions) > 0 and second.case.method == "margin"
     stages = [status.stage for status in told if isinstance(status, JobStatus)]
@@ -82,7 +82,7 @@ def test_two_clicks_with_the_real_network_on_one_warm_worker(
 
 
 def test_cancel_ends_the_real_worker_within_a_second(real: ModuleLogic, scene: Any, services: PlainServices) -> None:
-    volume, structures = a_piece(scene, slice(40, 100))
+    volume, structures = a_piece(scene, slice(52, 112))
     real.start_worker()
     services.run_until(lambda: real.worker_state is State.READY, SECONDS)
     pid, nodes, voxels = real.hello.pid, nodes_of(scene), array_of(volume).copy()
