@@ -300,7 +300,7 @@ class ReviewLife:
         if desk.edit is not None:
             if not desk.copy.in_scene:
                 self._edit_lost()
-            elif desk.edit.keep_draft(self._watch.spent()):
+            elif desk.edit.tick(self._watch.spent()):
                 self.changed.emit()
             return
         desk.scene_copy.tick()

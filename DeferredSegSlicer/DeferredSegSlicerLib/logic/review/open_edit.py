@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +77,13 @@ class Drawn:
 
 
 class OpenEdit:
-    """An edit on a region, from its beginning until `finish` or `cancel`."""
+    """An edit on a region, from its beginning until `finish` or `cancel`.
+
+    Attributes
+    ----------
+    limit : how far it may reach. changes : voxels changed, as of the last draft.
+    put_back : voxels beyond the limit that were put back so far.
+    """
 
     def __init__(
         self,
@@ -94,10 +102,9 @@ class OpenEdit:
         self._box: Box = (slice(0, 1), slice(0, 1), slice(0, 1))
         self._mask = np.zeros((1, 1, 1), dtype=bool)
         self._observers = Observers()
-        self._dirty = False
-        self._own = False
+        self._dirty = self._unkept = self._own = False
         self._wait, self._kept_at = 0.0, 0.0
-        self.changes = 0
+        self.changes = self.put_back = 0
         self.limit = limit
         segment_id = copy.segment_id(region.structure)
         self.set_limit(limit)
@@ -116,11 +123,8 @@ class OpenEdit:
         """Let the edit reach so far."""
         self.limit = limit
         self._box, self._mask = limit_mask(self._region.indices, self._session.case.geometry, limit.margin_mm)
-        self._own = True
-        try:
+        with self._own_doing():
             self._limit.set(self._box, self._mask, limit.lifted)
-        finally:
-            self._own = False
         if limit.lifted:
             self._focus.hide_limit()
         else:
@@ -137,24 +141,29 @@ class OpenEdit:
         self._copy.update(labels, drawn.indices)
         self._dirty = True
 
-    def keep_draft(self, effort: Effort) -> bool:
-        """Write what was drawn since the last time, if it is time; returns whether anything was looked at.
+    def tick(self, effort: Effort) -> bool:
+        """Look at what was drawn since the last time; returns whether there was anything.
 
-        Raises BadInputError if the draft cannot be written; it is tried again after the next stroke.
+        Strokes beyond the limit are put back at once: Slicer lets the reader erase there. What is left goes into the
+        draft, as soon as there is time for it.
+
+        Raises BadInputError if the draft cannot be written (it is tried again after the next stroke) or the copy cannot
+        be read.
         """
         began = time.perf_counter()
-        if not self._dirty or began - self._kept_at < self._wait:
-            return False
-        self._dirty = False
-        self._own = True
-        try:
-            self._limit.keep_whole()
-        finally:
-            self._own = False
-        self._write(self._read(self.limit.lifted), effort)
-        self._kept_at = time.perf_counter()
-        self._wait = min(LONGEST_WAIT, 10 * (self._kept_at - began))
-        return True
+        news = self._dirty
+        if news:
+            self._dirty, self._unkept = False, True
+            with self._own_doing():
+                if self._limit.keep_whole() and not self.limit.lifted:
+                    self._put_back()
+        if self._unkept and began - self._kept_at >= self._wait:
+            self._unkept = False
+            self._write(self._read(self.limit.lifted), effort)
+            self._kept_at = time.perf_counter()
+            self._wait = min(LONGEST_WAIT, 10 * (self._kept_at - began))
+            news = True
+        return news
 
     def finish(self, effort: Effort, settle: bool) -> EditOutcome:
         """Record what was drawn, within the limit; what lies beyond is put back.
@@ -167,7 +176,7 @@ class OpenEdit:
         drawn = self._read(whole=True)
         if not drawn.changed.any():
             self._close()
-            return EditOutcome(None, drawn.put_back)
+            return EditOutcome(None, self.put_back + drawn.put_back)
         try:
             change = self._session.edit(
                 drawn.labels, self._region, limit=self.limit, box=drawn.box, effort=effort, settle=settle
@@ -177,7 +186,7 @@ class OpenEdit:
                 self._session.undo()
             raise
         self._close()
-        return EditOutcome(change, drawn.put_back)
+        return EditOutcome(change, self.put_back + drawn.put_back)
 
     def cancel(self) -> None:
         """Drop what was drawn, and the draft."""
@@ -212,6 +221,24 @@ class OpenEdit:
         put_back = int(np.count_nonzero(differs)) - int(np.count_nonzero(within))
         seen = before[self._box]
         return Drawn(self._box, np.where(self._mask, labels[self._box], seen), seen, put_back)
+
+    def _put_back(self) -> None:
+        """Take back what was drawn beyond the limit."""
+        drawn = self._read(whole=True)
+        if drawn.put_back:
+            labels = self._session.labels.copy()
+            labels[drawn.box] = drawn.labels
+            self._copy.fill(labels)
+            self.put_back += drawn.put_back
+
+    @contextmanager
+    def _own_doing(self) -> Iterator[None]:
+        """Changes of the copy meanwhile are no strokes of the reader."""
+        self._own = True
+        try:
+            yield
+        finally:
+            self._own = False
 
     def _write(self, drawn: Drawn, effort: Effort) -> None:
         case, reader = self._session.case, self._session.reader

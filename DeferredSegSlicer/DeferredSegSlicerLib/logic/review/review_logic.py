@@ -121,6 +121,12 @@ class ReviewLogic(ReviewWalk):
         return 0 if edit is None else edit.changes
 
     @property
+    def put_back_voxels(self) -> int:
+        """How many voxels the open edit has drawn beyond its limit, which were put back."""
+        edit = None if self._desk is None else self._desk.edit
+        return 0 if edit is None else edit.put_back
+
+    @property
     def has_unsaved_edit(self) -> bool:
         """Whether something was drawn that is not recorded."""
         edit = None if self._desk is None else self._desk.edit

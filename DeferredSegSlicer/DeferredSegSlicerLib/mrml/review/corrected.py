@@ -49,12 +49,12 @@ class CorrectedCopy:
             self._node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
             self._node.CreateDefaultDisplayNodes()
             draw_as_outline(self._node)
-            self._node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
         else:
             remove_limits(self._node)
         with one_event(self._node):
             self._node.SetAttribute(CASE_ID_ATTRIBUTE, case.id)
             place_beside(scene, self._node, volume_node, ROLE_CORRECTED)
+            self._node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
         self.fill(labels)
 
     @property

@@ -1,7 +1,11 @@
 """Where an edit may paint: a hidden segment that masks Slicer's segment editor, and the editor's node set up for it.
 
-The editor's overwrite mode has to be "visible segments": in mode "all segments" painting erases the mask too, since
-Slicer takes it for one segment among others. A mask that was damaged all the same is put right by `keep_whole`.
+What Slicer does with a mask that is a single segment (vtkSlicerSegmentEditorLogic, 5.13):
+- In overwrite mode "all segments" painting erases the mask, which is one segment among others. The mode has to be
+  "visible segments", and the mask hidden.
+- Erasing is allowed outside of the mask too, and adds what was erased to the mask.
+So after every stroke the mask has to be put right (`keep_whole`), and strokes beyond it be taken back by whoever knows
+the labels of before.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ class EditLimit:
             self._editor.SetOverwriteMode(self._editor.OverwriteVisibleSegments)
 
     def keep_whole(self) -> bool:
-        """Put the mask right if the editor has changed it; returns whether it had."""
+        """Put the mask right if the editor has changed it; returns whether it had: there may be strokes beyond then."""
         if self._box is None or self._is_whole():
             return False
         self._put_in_place()

@@ -30,16 +30,22 @@ def new_helper(scene: Any, volume_node: Any, role: str, name: str, under: Any = 
     node.GetDisplayNode().SetSaveWithScene(False)
     node.GetDisplayNode().SetHideFromEditors(True)
     node.SetNodeReferenceID(VOLUME_REFERENCE, volume_node.GetID())
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     node.GetSegmentation().SetSourceRepresentationName(binary_labelmap())
     follow(node, volume_node)
     return node
 
 
 def follow(node: Any, volume_node: Any) -> None:
-    """Put a node under the transform under which its volume is now."""
-    if node.GetTransformNodeID() != volume_node.GetTransformNodeID():
+    """Put a segmentation node under the transform under which its volume is now, on the volume's grid.
+
+    Slicer reckons the grid from where both nodes are at that moment, so it has to be told afterwards.
+    """
+    moved = node.GetTransformNodeID() != volume_node.GetTransformNodeID()
+    if moved:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    role = node.GetReferenceImageGeometryReferenceRole()
+    if moved or node.GetNodeReferenceID(role) != volume_node.GetID():
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
 
 
 def remove_node(scene: Any, node: Any) -> None:
