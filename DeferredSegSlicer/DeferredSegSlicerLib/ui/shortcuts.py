@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import qt
 
-from .presenters.shortcuts import panel_keys
+from .presenters.shortcuts import Key, panel_keys
 
 
 class Shortcuts:
@@ -15,12 +15,21 @@ class Shortcuts:
 
     parent : a function that gives the widget in whose window the keys work, such as Slicer's main window, so that they
         also work while a slice view has the focus.
-    actions : what each action of `presenters.shortcuts.panel_keys` does.
+    actions : what each action of the keys does. keys : the panel's own by default.
+    inside : let the keys work only while that widget or one inside it has the focus.
     """
 
-    def __init__(self, parent: Callable[[], Any], actions: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        parent: Callable[[], Any],
+        actions: Mapping[str, Callable[[], None]],
+        keys: Sequence[Key] | None = None,
+        inside: bool = False,
+    ) -> None:
         self._parent = parent
         self._actions = dict(actions)
+        self._keys = panel_keys() if keys is None else tuple(keys)
+        self._inside = inside
         self._alive: dict[str, Any] = {}
 
     @property
@@ -33,9 +42,11 @@ class Shortcuts:
         if self._alive:
             return
         parent = self._parent()
-        for key in panel_keys():
+        for key in self._keys:
             if key.action in self._actions:
                 shortcut = qt.QShortcut(qt.QKeySequence(key.keys), parent)
+                if self._inside:
+                    shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
                 shortcut.connect("activated()", self._actions[key.action])
                 self._alive[key.action] = shortcut
 
