@@ -58,17 +58,19 @@ def maps_of(volume: Any, structures: Any, experts: Any) -> tuple[np.ndarray, np.
     for number, structure in enumerate(structures):
         low, high = structure.box.index_range(volume.geometry)
         around = tuple(
-            slice(max(0, a - (b - a) // 3), b + (b - a) // 3) for a, b in zip(low[::-1], high[::-1], strict=True)
+            slice(max(0, a - (b - a) // 6), b + (b - a) // 6) for a, b in zip(low[::-1], high[::-1], strict=True)
         )
         at = [np.arange(n, dtype=np.float32)[part] for n, part in zip(shape, around, strict=True)]
         depth = np.ones([len(a) for a in at], np.float32)
         for axis, (a, b) in enumerate(zip(low[::-1], high[::-1], strict=True)):
-            inside = np.minimum(at[axis] - a + 0.5, b - at[axis] - 0.5) / max(1.0, (b - a) / 4)
+            inside = np.minimum(at[axis] - a + 0.5, b - at[axis] - 0.5) / max(1.0, (b - a) / 12)
             np.minimum(depth, inside.reshape([-1 if axis == n else 1 for n in range(3)]), out=depth)
         probability[number][around] = quantize_probability(1 / (1 + np.exp(-3 * depth)))
         best = probability[number][around].astype(np.float32) / 255
         wrong = np.minimum(best, 1 - best)
-        stripes = (at[0][:, None, None] + at[1][:, None] + at[2]) // max(2, (high[2] - low[2]) // 3) % max(1, len(experts))
+        stripes = (
+            (at[0][:, None, None] + at[1][:, None] + at[2]) // max(2, (high[2] - low[2]) // 3) % max(1, len(experts))
+        )
         share = np.stack([wrong * (0.5 + (stripes == n)) * e.available for n, e in enumerate(experts)])
         share *= wrong / np.maximum(share.sum(axis=0), 1e-6)
         agents = quantize_shares(np.concatenate([share, (1 - wrong)[None]]))

@@ -87,6 +87,31 @@ def test_cancel_at_any_stage_leaves_neither_nodes_nor_files(
     assert nodes_of(scene) == nodes and logic.shown is None
 
 
+def test_cancel_before_the_first_step_leaves_nothing(
+    a_logic: MakeLogic, a_scan: Any, scene: Any, services: PlainServices
+) -> None:
+    logic = a_logic()
+    news, nodes = told(logic), nodes_of(scene)
+    logic.segment(a_scan, structures_in(a_scan), wait=False)
+    logic.cancel()
+    services.run_for(0.4)
+    assert news["cancelled"] == [""] and nodes_of(scene) == nodes
+    assert services.requests == [] and services.cases == [] and services.timers == 0
+
+
+@pytest.mark.parametrize("stage", ["draw", "keep"])
+def test_a_scene_closed_while_the_result_is_drawn_stays_empty(
+    a_logic: MakeLogic, a_scan: Any, scene: Any, services: PlainServices, stage: str
+) -> None:
+    logic = a_logic()
+    with pytest.raises(JobCancelledError, match="The scene was closed"):
+        logic.segment(a_scan, structures_in(a_scan), progress=lambda s: scene.Clear(0) if s.stage == stage else None)
+    services.run_for(0.2)
+    kinds = {scene.GetNthNode(n).GetClassName() for n in range(scene.GetNumberOfNodes())}
+    assert not kinds & {"vtkMRMLSegmentationNode", "vtkMRMLTextNode", "vtkMRMLScalarVolumeNode"}
+    assert logic.shown is None and logic.state.case_id == "" and services.requests == []
+
+
 def test_a_cancelled_run_keeps_the_case_of_before(a_logic: MakeLogic, a_scan: Any, scene: Any) -> None:
     logic = a_logic()
     first = logic.segment(a_scan, structures_in(a_scan))
@@ -167,6 +192,22 @@ def test_missing_packages_of_slicers_own_python_are_named_before_anything_starts
         logic.segment(a_scan, structures_in(a_scan))
 
 
+def test_an_interpreter_that_cannot_be_started_is_told(
+    scene: Any, a_scan: Any, services: PlainServices, tmp_path: Path
+) -> None:
+    services.chosen_python = str(tmp_path / "no-such-python")
+    logic = ModuleLogic(scene, services)
+    news = told(logic)
+    assert logic.start_worker()
+    services.run_until(lambda: bool(news["failed"]))
+    assert news["failed"][0].code == "not_started" and "no-such-python" in news["failed"][0].message
+    job = logic.segment(a_scan, structures_in(a_scan), wait=False)
+    services.run_until(lambda: not logic.job.busy)
+    assert [(error.code, error.job) for error in news["failed"]] == [("not_started", None), ("not_started", job)]
+    assert services.requests == [] and services.timers == 0
+    logic.close()
+
+
 def test_another_interpreter_gets_a_new_worker(
     a_logic: MakeLogic, a_scan: Any, services: PlainServices, tmp_path: Path
 ) -> None:
@@ -187,7 +228,7 @@ def test_a_volume_removed_while_it_is_segmented_cancels_with_the_reason(
     news = told(logic)
     pids = begun(logic, a_scan, services, tmp_path / "pids")
     scene.RemoveNode(a_scan)
-    assert not logic.job.busy and news["cancelled"] == ["its volume was removed from the scene"]
+    assert not logic.job.busy and news["cancelled"] == ["The volume was removed from the scene."]
     assert not any(map(is_running, pids)) and services.requests == [] and services.cases == []
 
 
@@ -198,7 +239,7 @@ def test_closing_the_scene_while_it_is_segmented_cancels_cleanly(
     news = told(logic)
     pids = begun(logic, a_scan, services, tmp_path / "pids")
     scene.Clear(0)
-    assert not logic.job.busy and news["cancelled"] == ["the scene was closed"] and news["failed"] == []
+    assert not logic.job.busy and news["cancelled"] == ["The scene was closed."] and news["failed"] == []
     assert not any(map(is_running, pids)) and logic.shown is None
     assert logic.state.volume is None and logic.state.case_id == ""
 
@@ -265,7 +306,7 @@ def test_stopping_the_worker_cancels_its_job(
     logic = a_logic("slow", tmp_path / "pids")
     pids = begun(logic, a_scan, services, tmp_path / "pids")
     logic.stop_worker()
-    assert logic.job.reason == "the worker was stopped" and logic.worker_state is State.STOPPED
+    assert logic.job.reason == "The worker was stopped." and logic.worker_state is State.STOPPED
     assert not any(map(is_running, pids)) and services.timers == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from ..core.errors import BadInputError, DamagedCaseError, DeferredSegError
 from ..worker.protocol import Error
@@ -18,7 +19,7 @@ class JobCancelledError(DeferredSegError):
 def error_of(problem: Exception, job: str | None) -> Error:
     """The message for the user; an exception that nobody expected is logged with its traceback."""
     if isinstance(problem, WorkerFailure):
-        return problem.error
+        return replace(problem.error, job=job)
     if isinstance(problem, BadInputError):
         return Error(job, "bad_input", problem.sentence)
     if isinstance(problem, DamagedCaseError):

@@ -93,10 +93,14 @@ class Jobs:
             raise run.error
         raise JobCancelledError(f"the job was cancelled{f': {run.reason}' if run.reason else ''}")
 
-    def cancel(self, reason: str = "") -> None:
-        """Give the running job up. One that has begun to show its result goes on to its end, which is near."""
+    def cancel(self, reason: str = "", *, force: bool = False) -> None:
+        """Give the running job up.
+
+        One that has begun to show its result goes on to its end, which is near, unless `force`d: what it would be
+        shown on is gone.
+        """
         run = self.run
-        if run is None or run.cancelled or run.committed:
+        if run is None or run.cancelled or (run.committed and not force):
             return
         run.cancelled, run.reason = True, reason
         run.runner.close()

@@ -11,29 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from ..core.budgets import check_share
-from ..core.case import check_target
-from ..core.experts import Expert, check_experts
+from ..core.experts import Expert
 from ..mrml import display
 from ..mrml.grid import check_usable
-from ..mrml.modality import modality_of
 from ..mrml.state import PanelState, parameter_node
 from ..resources import DEFAULT_BUNDLE
 from ..worker.client import State, WorkerClient
 from ..worker.protocol import Error, Hello
 from . import opening, scene_case, segmenting
-from .bundles import find_bundle
-from .experts import check_on_duty, load_profiles, with_duty
 from .failures import error_of
-from .folders import new_case_folder
 from .job import JobStatus
 from .jobs import Jobs, MakeSteps, OnProgress
 from .run import Run
 from .scene_watch import SceneWatch
-from .segmenting import AnyStructure, Wanted
 from .services import Services
 from .shown_case import ShownCase
 from .signal import Signal
 from .steps import NEXT_TURN
+from .wanted import AnyStructure, Asked, experts_of, settle
 from .worker_link import Heard, MakeClient, WorkerLink
 
 
@@ -89,8 +84,7 @@ class ModuleLogic:
     @property
     def experts(self) -> tuple[Expert, ...]:
         """Profiles for the next segmentation, with their duty as the scene has it; raises BadInputError."""
-        state = self.state
-        return with_duty(load_profiles(state.experts_file or None), state.off_duty)
+        return experts_of(self.state)
 
     @property
     def worker_state(self) -> State:
@@ -115,12 +109,13 @@ class ModuleLogic:
     def start_worker(self) -> bool:
         """Start the worker so that it is warm when it is needed; False if Slicer's Python lacks packages for it."""
         started = self._link.start()
-        self._tell_changed()
+        self._jobs.keep_time(True)  # also to hear that it could not be started
+        self._jobs.tell(self.changed.emit)
         return started
 
     def stop_worker(self) -> None:
         """End the worker, a running job included; takes up to a second."""
-        self.cancel("the worker was stopped")
+        self.cancel("The worker was stopped.")
         self._link.close()
         self._tell_changed()
 
@@ -166,33 +161,12 @@ class ModuleLogic:
         JobCancelledError : with `wait`, the job was given up.
         """
         self._jobs.check_free()
-        check_usable(volume_node)
-        state = self.state
-        profiles = check_experts(self.experts if experts is None else tuple(experts))
-        check_on_duty(profiles)
-        model = find_bundle(bundle or state.bundle or DEFAULT_BUNDLE, self._services.models_folder())
-        given = state.prompts if structures is None else structures
-        wanted = segmenting.structures_on(self._scene, volume_node, given)
-        if model.needs_box:
-            segmenting.check_boxes(wanted, model.name)
-        folder = Path(case_folder or new_case_folder(self._services.cases_folder())).absolute()
-        check_target(folder)
+        asked = Asked(structures, experts, budget, bundle, device, method, case_folder)
+        wanted = settle(self._scene, self.state, self._services, volume_node, asked)
         self._link.check_packages()
-        job = Wanted(
-            volume_node,
-            wanted,
-            profiles,
-            check_share(state.budget if budget is None else budget),
-            model.key,
-            device or state.device or "auto",
-            method or state.method or "auto",
-            modality_of(volume_node),
-            self._services.request_folder(),
-            folder,
-        )
 
         def steps(stage: opening.OnStage) -> opening.ShowSteps:
-            return segmenting.segment_steps(self._scene, job, self._link, self._shown, stage)
+            return segmenting.segment_steps(self._scene, wanted, self._link, lambda: self._shown, stage)
 
         return self._begin("segmented", volume_node, steps, progress, wait)
 
@@ -227,7 +201,7 @@ class ModuleLogic:
         place = Path(folder).absolute()
 
         def steps(stage: opening.OnStage) -> opening.ShowSteps:
-            return opening.open_steps(self._scene, place, volume_node, share, None, self._shown, stage)
+            return opening.open_steps(self._scene, place, volume_node, share, None, lambda: self._shown, stage)
 
         return self._begin("opened", volume_node, steps, progress, wait)
 
@@ -278,7 +252,7 @@ class ModuleLogic:
 
     def on_scene_start_close(self) -> None:
         """The scene is about to be emptied."""
-        self.cancel("the scene was closed")
+        self._jobs.cancel("The scene was closed.", force=True)
         self._shown = None
         self._tell_changed()
 
@@ -304,7 +278,7 @@ class ModuleLogic:
         """Something was taken out of the scene: a job without its volume, or a case without its nodes, ends."""
         run, shown = self._jobs.run, self._shown
         if run is not None and run.volume_node is not None and not self._has(run.volume_node):
-            self.cancel("its volume was removed from the scene")
+            self._jobs.cancel("The volume was removed from the scene.", force=True)
         if shown is not None and not all(map(self._has, (shown.volume_node, shown.result_node, shown.deferred_node))):
             self.close_case(keep_nodes=True)
 
@@ -315,7 +289,7 @@ class ModuleLogic:
         self._closed = True
         for signal in (self.changed, self.failed, self.finished, self.cancelled):
             signal.disconnect_all()
-        self.cancel()
+        self._jobs.cancel(force=True)
         self._link.close()
         self._watch.close()
         self._shown = None

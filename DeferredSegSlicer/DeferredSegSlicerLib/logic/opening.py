@@ -38,6 +38,9 @@ OnStage = Callable[[str], None]
 
 ShowSteps = Steps[ShownCase]
 
+Previous = Callable[[], ShownCase | None]
+"""Tells what is shown when a new case is about to be drawn."""
+
 OffDuty = frozenset[str] | None
 """Ids of experts who are off duty; None for those who were off duty when the case was made."""
 
@@ -91,13 +94,13 @@ def open_steps(
     volume_node: Any,
     budget: float,
     off_duty: OffDuty,
-    previous: ShownCase | None = None,
+    previous: Previous = lambda: None,
     stage: OnStage = lambda _: None,
 ) -> ShowSteps:
     """Steps that check a case against a volume node and show it there.
 
     Without a volume node the case's own scan becomes one. A result and a deferred node of this case that the scene has
-    already are taken over; else those of `previous`, if that is shown on the same volume.
+    already are taken over; else those of the case that `previous` tells, if that is on the same volume.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def open_steps(
     elif scalars_time(volume_node) != before:
         raise BadInputError(f'volume "{volume_node.GetName()}" was changed while the case was being opened; try again')
     stage("draw")
-    return (yield from _draw(scene, loaded, volume_node, previous))
+    return (yield from _draw(scene, loaded, volume_node, previous()))
 
 
 def _draw(scene: Any, loaded: Loaded, volume_node: Any, previous: ShownCase | None) -> ShowSteps:

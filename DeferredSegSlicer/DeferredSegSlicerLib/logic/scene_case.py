@@ -15,14 +15,13 @@ from ..core.case_record import read_record
 from ..core.errors import BadInputError, DamagedCaseError, DeferredSegError
 from ..mrml import display, embedding
 from ..mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE, VOLUME_REFERENCE
+from ..mrml.packing import pack
 from ..mrml.state import PanelState
 from .folders import new_case_folder
 from .opening import open_steps
 from .shown_case import ShownCase
 from .snapshot import snapshot_of
 from .steps import Background, Steps
-
-_TEXT_CLASS = "vtkMRMLTextNode"
 
 _log = logging.getLogger(__name__)
 
@@ -79,17 +78,12 @@ def keep_in_scene(scene: Any, case: Case) -> None:
 
 
 def keep_steps(scene: Any, case: Case) -> Steps[None]:
-    """Steps that embed a case: a thread packs it in a scene of its own, and only the finished text comes over here."""
-    if case.id in embedding.embedded_cases(scene):
-        keep_in_scene(scene, case)
-        return
-    packing = slicer.vtkMRMLScene()
+    """Steps that embed a case, packed on a thread; one that is too large is kept by its folder alone."""
     try:
-        node = yield Background(lambda: embedding.embed(packing, case))
+        text = yield Background(lambda: pack(case))
+        embedding.embed(scene, case, text)
     except DeferredSegError as error:
         _log.warning("the case is not kept inside the scene: %s", error.sentence)
-        return
-    _copied(node, scene).AddDefaultStorageNode()
 
 
 def drop_copies_without_result(scene: Any) -> None:
@@ -127,7 +121,7 @@ def reopen_steps(
         target = new_case_folder(cases_folder)
         yield Background(lambda: embedding.restore(copy, snapshot, target, case_id))
         folder = target
-    return (yield from open_steps(scene, folder, volume_node, budget, off_duty, None, stage))
+    return (yield from open_steps(scene, folder, volume_node, budget, off_duty, stage=stage))
 
 
 def holds_case(folder: Path, case_id: str) -> bool:
@@ -140,23 +134,13 @@ def holds_case(folder: Path, case_id: str) -> bool:
 
 def _copy_of_embedded(scene: Any, case_id: str) -> Any:
     """A scene of its own that holds nothing but a copy of an embedded case, for a thread; None if there is none."""
-    for number in range(scene.GetNumberOfNodesByClass(_TEXT_CLASS)):
-        node = scene.GetNthNodeByClass(number, _TEXT_CLASS)
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
+        node = scene.GetNthNodeByClass(number, "vtkMRMLTextNode")
         if node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_EMBEDDED_CASE and node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id:
             own = slicer.vtkMRMLScene()
-            _copied(node, own)
+            copy = own.AddNewNodeByClass("vtkMRMLTextNode", node.GetName())
+            copy.SetText(node.GetText())
+            for name in node.GetAttributeNames():
+                copy.SetAttribute(name, node.GetAttribute(name))
             return own
     return None
-
-
-def _copied(node: Any, scene: Any) -> Any:
-    """A copy of a text node in another scene, without its storage."""
-    copy = scene.CreateNodeByClass(_TEXT_CLASS)
-    copy.UnRegister(None)  # the variable holds it now
-    copy.SetName(node.GetName())
-    copy.SetHideFromEditors(node.GetHideFromEditors())
-    copy.SetForceCreateStorageNode(node.GetForceCreateStorageNode())
-    for name in node.GetAttributeNames():
-        copy.SetAttribute(name, node.GetAttribute(name))
-    copy.SetText(node.GetText())
-    return scene.AddNode(copy)

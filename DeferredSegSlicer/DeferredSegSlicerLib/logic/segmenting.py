@@ -3,85 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import clear_write_errors
 from ..core.case_record import IMAGE_FILE
 from ..core.errors import BadInputError
-from ..core.experts import Expert
-from ..core.structures import PALETTE, Structure, check_inside
-from ..core.volume import Modality
 from ..mrml.case_files import EXPERTS_FILE, PROMPTS_FILE, write_request
-from ..mrml.grid import geometry_of
-from ..mrml.prompts import PromptEntry, entry_of_box, structures_of
 from ..worker import staging
 from ..worker.protocol import Options
-from . import opening
 from .experts import off_duty_of
-from .shown_case import ShownCase
+from .opening import OnStage, Previous, ShowSteps, open_steps
 from .snapshot import snapshot_of
 from .steps import Background, Steps
+from .wanted import Wanted
 from .worker_link import WorkerLink
 
-AnyStructure = Structure | PromptEntry | tuple[str, Any]
-"""A structure with its box in the volume's local RAS, a row of the panel's table, or a name and a markups ROI node."""
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """Everything that is settled before a segmentation begins.
-
-    `folder` is for the request and goes after the job; `case_folder` is a new one for the case.
-    """
-
-    volume_node: Any
-    structures: tuple[Structure, ...]
-    experts: tuple[Expert, ...]
-    budget: float
-    bundle: str
-    device: str
-    method: str
-    modality: Modality
-    folder: Path
-    case_folder: Path
-
-
-def structures_on(scene: Any, volume_node: Any, structures: Iterable[AnyStructure]) -> tuple[Structure, ...]:
-    """Structures of any kind, mixed, with boxes in the volume's local RAS mm.
-
-    Raises BadInputError naming the structure that cannot be used, or if there are none or two of one name.
-    """
-    found: list[Structure] = []
-    for number, item in enumerate(structures):
-        if isinstance(item, Structure):
-            found.append(item)
-        elif isinstance(item, PromptEntry):
-            found += structures_of([item], scene, volume_node)
-        else:
-            name, roi = item
-            found += structures_of([entry_of_box(roi, name, PALETTE[number % len(PALETTE)])], scene, volume_node)
-    if not found:
-        raise BadInputError("no structure to segment: add a box or take a segment first")
-    names = [s.name.strip().casefold() for s in found]
-    for name, structure in zip(names, found, strict=True):
-        if names.count(name) > 1:
-            raise BadInputError(f'two structures are called "{structure.name}"; give each a name of its own')
-    check_inside(found, geometry_of(volume_node))
-    return tuple(found)
-
-
-def check_boxes(structures: Sequence[Structure], model: str) -> None:
-    """Raise BadInputError, naming the structure, if one has no box for a model that needs it."""
-    for structure in structures:
-        if structure.box is None:
-            raise BadInputError(f'structure "{structure.name}" has no box, which model "{model}" needs')
-
-
-def segment_steps(
-    scene: Any, wanted: Wanted, link: WorkerLink, previous: ShownCase | None, stage: Callable[[str], None]
-) -> Steps[ShownCase]:
+def segment_steps(scene: Any, wanted: Wanted, link: WorkerLink, previous: Previous, stage: OnStage) -> ShowSteps:
     """Steps of a whole segmentation; the scene is not touched before the last of them.
 
     If it is given up or fails, what the job has written is removed.
@@ -91,22 +30,19 @@ def segment_steps(
     WorkerFailure : the worker said no, died or hung.
     BadInputError : the volume was changed or is another one.
     """
-    job = ""
+    job, folder = "", None
     try:
         stage("export")
-        yield from _export(wanted)
+        with clear_write_errors(wanted.case_folder):
+            folder = wanted.make_folder()
+        yield from _export(wanted, folder)
         stage("start")
-        job = yield from _work(wanted, link)
-        _remove(wanted.folder)
+        job = yield from _work(wanted, folder, link)
+        _remove(folder)
+        off_duty = off_duty_of(wanted.experts)
         try:
-            shown = yield from opening.open_steps(
-                scene,
-                wanted.case_folder,
-                wanted.volume_node,
-                wanted.budget,
-                off_duty_of(wanted.experts),
-                previous,
-                stage,
+            shown = yield from open_steps(
+                scene, wanted.case_folder, wanted.volume_node, wanted.budget, off_duty, previous, stage
             )
         except BadInputError as error:
             raise BadInputError(
@@ -116,26 +52,26 @@ def segment_steps(
         job = ""
         return shown
     finally:
-        _remove(wanted.folder)
+        _remove(folder)
         if job:
             staging.discard(wanted.case_folder, job)
 
 
-def _export(wanted: Wanted) -> Steps[None]:
+def _export(wanted: Wanted, folder: Path) -> Steps[None]:
     """Write the request; the copy of the volume is let go of at the end."""
     snapshot = yield from snapshot_of(wanted.volume_node)
     yield Background(
-        lambda: write_request(wanted.folder, snapshot, wanted.structures, wanted.experts, wanted.modality),
-        abandoned=lambda: _remove(wanted.folder),
+        lambda: write_request(folder, snapshot, wanted.structures, wanted.experts, wanted.modality),
+        abandoned=lambda: _remove(folder),
     )
 
 
-def _work(wanted: Wanted, link: WorkerLink) -> Steps[str]:
+def _work(wanted: Wanted, folder: Path, link: WorkerLink) -> Steps[str]:
     """Wait for the worker; returns its id of the job."""
     promise = link.segment(
-        wanted.folder / IMAGE_FILE,
-        wanted.folder / PROMPTS_FILE,
-        wanted.folder / EXPERTS_FILE,
+        folder / IMAGE_FILE,
+        folder / PROMPTS_FILE,
+        folder / EXPERTS_FILE,
         wanted.case_folder,
         wanted.bundle,
         Options(wanted.method, wanted.device, modality=wanted.modality),
@@ -148,5 +84,6 @@ def _work(wanted: Wanted, link: WorkerLink) -> Steps[str]:
     return str(result.job)
 
 
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
