@@ -85,11 +85,13 @@ class RegionFocus:
         for dimming in self._dimmed:
             dimming.apply()
         box = box_around(indices, self._geometry.shape)
-        patch = self._patches[REGION]
+        mask = mask_in(indices, self._geometry.shape, box)
+        is_limit_drawn = self._node.GetDisplayNode().GetSegmentVisibility(LIMIT)
         with one_event(self._node):
-            set_patch(patch, self._volume, self._alignment, box, mask_in(indices, self._geometry.shape, box))
             self._node.GetSegmentation().GetSegment(REGION).SetColor(*color)
-            layer_modified(self._node, patch)
+            for segment_id in (REGION, EDGE) if is_limit_drawn else self._patches:  # Slicer makes no surface of nothing
+                set_patch(self._patches[segment_id], self._volume, self._alignment, box, mask)
+                layer_modified(self._node, self._patches[segment_id])
         self._follow_deferred()
 
     def show_limit(self, box: Box, mask: NDArray[np.bool_]) -> None:
@@ -125,9 +127,11 @@ class RegionFocus:
         self._node = new_helper(self._scene, self._volume, ROLE_REGION, "Region under review", under)
         nothing = slice(0, 1), slice(0, 1), slice(0, 1)
         empty = np.zeros((1, 1, 1), dtype=bool)
-        region = new_patch(self._volume, self._alignment, nothing, empty)
-        limit = new_patch(self._volume, self._alignment, nothing, empty)
-        self._patches = {REGION: region, EDGE: region, LIMIT: limit}
+        # A labelmap for each: of segments that share one, Slicer draws a label value in one way alone.
+        self._patches = {
+            segment_id: new_patch(self._volume, self._alignment, nothing, empty)
+            for segment_id in (REGION, EDGE, LIMIT)
+        }
         segmentation, display = self._node.GetSegmentation(), self._node.GetDisplayNode()
         colors = {REGION: EDGE_COLOR, EDGE: EDGE_COLOR, LIMIT: LIMIT_COLOR}
         for segment_id, patch in self._patches.items():
@@ -159,7 +163,8 @@ class RegionFocus:
         if self.node is None or leader is None:
             return
         display = self._node.GetDisplayNode()
-        in_3d = bool(leader.GetVisibility3D())
+        surfaces = self._deferred.GetSegmentation().ContainsRepresentation(closed_surface())
+        in_3d = bool(leader.GetVisibility3D()) and surfaces
         with one_event(display):
             display.SetVisibility(leader.GetVisibility())
             display.SetVisibility3D(in_3d)
