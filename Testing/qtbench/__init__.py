@@ -49,13 +49,14 @@ def install() -> Any:
 
 def reset() -> None:
     """Forget what a test did: answers, errors of slots, pip calls, settings, opened links, windows left open."""
-    from . import qt_module, slicer_python
+    from . import messages, packaging, qt_module
 
     user.clear()
     slot_errors.clear()
+    messages.warnings.clear()
     kept.clear()
-    slicer_python.pip.clear()
-    slicer_python.translations.clear()
+    packaging.pip.clear()
+    packaging.translations.clear()
     qt_module.opened_urls.clear()
     qt_module.QSettings().clear()
     _installed["app"].bench_reset()
@@ -67,8 +68,11 @@ def connections(sender: Any) -> int:
 
 
 def problems() -> list[str]:
-    """What must not be there at the end of a test: errors raised in slots, answers that no dialog asked for."""
+    """What must not be there at the end of a test: errors of slots, Qt's warnings, answers that no dialog asked for."""
+    from . import messages
+
     found = [f"a slot raised {error!r}" for error in slot_errors]
+    found += [f"Qt warned: {text}" for text in messages.warnings]
     if user.pending():
         found.append(f"{user.pending()} scripted answers were not asked for")
     if _installed["app"].bench_paused():

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import api, ctk_inputs, ctk_widgets, loader, mrml_widgets, qt_module, segment_widgets, slicer_widgets
+from . import api, ctk_inputs, ctk_widgets, loader, messages, mrml_widgets, qt_module, segment_widgets, slicer_widgets
 from .classes import generic, stand_in
 from .facade import Facade
 from .manners import BenchMeta, Manners
@@ -136,6 +136,7 @@ class App(Facade, listed="slicer.app"):
         """Forget what a test did; windows that it left open are closed."""
         self.bench_calls.clear()
         self._paused = 0
+        self._layout.bench_close()
         while QtWidgets.QApplication.overrideCursor() is not None:
             QtWidgets.QApplication.restoreOverrideCursor()
         for window in QtWidgets.QApplication.topLevelWidgets():
@@ -208,6 +209,7 @@ def start() -> App:
 
     from . import slicer_python
 
+    messages.listen()
     headless = boot()
     qt_app = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["qtbench"])
     qt_app.setStyle("Fusion")

@@ -66,7 +66,7 @@ class _Mannered:
         if QtCore.QObject.signalsBlocked(unwrapped(self)):
             return
         if signature in native_signals(self.bench_native):
-            self.bench_raw(signature.split("(")[0]).emit(*arguments)
+            QtCore.QObject.emit(unwrapped(self), QtCore.SIGNAL(signature), *arguments)
         else:
             self.bench_connections.emit(signature, *arguments)
 
@@ -208,6 +208,7 @@ def _value(self: Any, name: str, raw: Callable[[str], Any]) -> Any:
 
 def _set(self: Any, name: str, value: Any, open_ended: bool) -> bool:
     """Set a property; False if there is none and the class may have attributes of its own."""
+    name = "objectName" if name == "name" else name
     if name not in _properties(self):
         if open_ended:
             return False

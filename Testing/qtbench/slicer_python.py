@@ -1,90 +1,26 @@
-"""Slicer's Python modules that the wheel lacks, with the same public names: i18n, ScriptedLoadableModule, packaging."""
+"""The life of a scripted module: `slicer.ScriptedLoadableModule` with its public names, and what C++ does around it."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PySide6 import QtWidgets
 
-from .api import functions
-from .manners import BenchMeta
+from .manners import BenchMeta, bench_of
 from .mrml_widgets import SceneWidget
-
-translations: dict[str, str] = {}
-
-
-class Pip:
-    """What the module under test asked pip for, and what pip shall answer."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, Any, dict[str, Any]]] = []
-        self.installed: set[str] = set()
-        self.error: Exception | None = None
-        self.on_call: Callable[..., Any] | None = None
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]
-
-    def call(self, name: str, requirements: Any, options: dict[str, Any]) -> None:
-        """Record a call; raise what the test wants raised."""
-        self.calls.append((name, requirements, options))
-        if self.on_call:
-            self.on_call(name, requirements, options)
-        if self.error:
-            raise self.error
-
-
-pip = Pip()
-
-
-def _packaging() -> types.ModuleType:
-    module = types.ModuleType("slicer.packaging")
-
-    def load_requirements(path: Any) -> list[str]:
-        lines = (line.split("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
-        return [line for line in lines if line and not line.startswith("-")]
-
-    def pip_check(req: Any, _seen: Any = None) -> bool:
-        wanted = [req] if isinstance(req, str) else list(req)
-        return all(re.split(r"[<>=!~\[; ]", str(name))[0].lower() in pip.installed for name in wanted)
-
-    def record(name: str) -> Callable[..., Any]:
-        allowed = set(re.findall(r"(\w+):", functions("slicer.packaging")[name]))
-
-        def call(requirements: Any, **options: Any) -> None:
-            if set(options) - allowed:
-                raise TypeError(f"slicer.packaging.{name} has no argument {sorted(set(options) - allowed)}")
-            pip.call(name, requirements, options)
-
-        return call
-
-    module.load_requirements, module.pip_check = load_requirements, pip_check  # type: ignore[attr-defined]
-    for name in ("pip_ensure", "pip_install", "pip_uninstall"):
-        setattr(module, name, record(name))
-    module.isPipInstallInProgress = lambda: False  # type: ignore[attr-defined]
-    return module
-
-
-def _i18n() -> types.ModuleType:
-    module = types.ModuleType("slicer.i18n")
-    module.tr = lambda text: translations.get(text, text)  # type: ignore[attr-defined]
-    module.translate = lambda _context, text: translations.get(text, text)  # type: ignore[attr-defined]
-    module.getContext = lambda source_file: Path(source_file).stem  # type: ignore[attr-defined]
-    return module
+from .packaging import i18n, packaging
 
 
 class ScriptedLoadableModule:
     """What Slicer makes first of a module: its metadata, on `parent`."""
 
     def __init__(self, parent: Any) -> None:
+        super().__init__()
         self.parent = parent
         self.moduleName = self.__class__.__name__
         parent.title, parent.categories, parent.dependencies, parent.contributors = "", [], [], []
@@ -106,20 +42,27 @@ class ScriptedLoadableModuleWidget:
     def __init__(self, parent: Any = None) -> None:
         import slicer
 
+        super().__init__()
         self.moduleName = self.__class__.__name__.removesuffix("Widget")
         self.developerMode = slicer.util.settingsValue("Developer/DeveloperMode", False, converter=slicer.util.toBool)
+        alone = parent is None
         if parent is None:
             parent = slicer.qMRMLWidget()
-            QtWidgets.QVBoxLayout(parent)
+            bench_of(QtWidgets.QVBoxLayout)(parent)
             parent.setMRMLScene(slicer.mrmlScene)
         self.parent = parent
         self.layout = parent.layout()
-        setattr(slicer.modules, f"{self.moduleName}Widget", self)
+        if alone:
+            self.setup()
+            self.parent.show()
         slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:
+        import slicer
+
         if moduleName == self.moduleName:
             self.cleanup()
+            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def setup(self) -> None:
         if self.developerMode:
@@ -156,6 +99,7 @@ class ScriptedLoadableModuleLogic:
     """The parameter node, as Slicer makes it."""
 
     def __init__(self, parent: Any = None) -> None:
+        super().__init__()
         self.moduleName = self.__class__.__name__.removesuffix("Logic")
         self.isSingletonParameterNode = True
 
@@ -171,7 +115,7 @@ class ScriptedLoadableModuleLogic:
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
         node.UnRegister(None)
         node.SetSingletonTag(self.moduleName)
-        node.SetModuleName(self.moduleName)
+        node.SetAttribute("ModuleName", self.moduleName)
         node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
         return node
 
@@ -203,8 +147,9 @@ class qSlicerScriptedLoadableModuleWidget(SceneWidget, QtWidgets.QWidget, metacl
     def __init__(self, module: ScriptedModule) -> None:
         super().__init__()
         self._module, self.bench_entered = module, False
-        QtWidgets.QVBoxLayout(self)
+        bench_of(QtWidgets.QVBoxLayout)(self)
 
+    @property
     def isEntered(self) -> bool:
         return self.bench_entered
 
@@ -231,8 +176,11 @@ class ScriptedModule:
 
     def bench_make_widget(self) -> None:
         """Make the Python widget of the class that the module has now, and set it up."""
+        import slicer
+
         widget_class = getattr(sys.modules[self.name], f"{self.name}Widget")
         self.bench_panel = widget_class(self._representation)
+        setattr(slicer.modules, f"{self.name}Widget", self.bench_panel)
         self.bench_panel.setup()
 
     def bench_enter(self) -> None:
@@ -251,7 +199,6 @@ class ScriptedModule:
 
         if self.bench_panel is not None:
             slicer.app.moduleManager().bench_emit("moduleAboutToBeUnloaded(QString)", self.name)
-            slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)")
         vars(slicer.modules).pop(f"{self.name}Widget", None)
         vars(slicer.modules).pop(self.name.lower(), None)
 
@@ -284,6 +231,6 @@ def install() -> None:
         ScriptedLoadableModuleWidget,
     )
     vars(scripted).update({cls.__name__: cls for cls in classes})
-    for name, module in {"ScriptedLoadableModule": scripted, "i18n": _i18n(), "packaging": _packaging()}.items():
+    for name, module in {"ScriptedLoadableModule": scripted, "i18n": i18n(), "packaging": packaging()}.items():
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import slicer
@@ -25,7 +26,16 @@ class SliceWidget(Facade, listed="slicer.app.layoutManager().sliceWidget('Red')"
         node.SetOrientation(ORIENTATIONS[name])
         node.SetDimensions(400, 400, 1)
         self._logic.ResizeSliceNode(400, 400)
+        node.SetMappedInLayout(1)
         application_logic.GetSliceLogics().AddItem(self._logic)
+        self._application_logic = application_logic
+
+    def bench_close(self) -> None:
+        """Take the view out of the scene."""
+        scene, nodes = self._logic.GetMRMLScene(), (self.mrmlSliceNode(), self.mrmlSliceCompositeNode())
+        self._application_logic.GetSliceLogics().RemoveItem(self._logic)
+        self._logic.SetMRMLScene(None)
+        _remove(scene, nodes)
 
     def sliceLogic(self) -> Any:
         return self._logic
@@ -52,8 +62,14 @@ class ThreeDWidget(Facade, listed="slicer.app.layoutManager().threeDWidget(0)"):
         self._logic = slicer.vtkMRMLViewLogic()
         self._logic.SetMRMLApplicationLogic(application_logic)
         self._logic.SetMRMLScene(scene)
-        self._logic.AddViewNode("1")
+        self._logic.AddViewNode("1").SetMappedInLayout(1)
         self._view = ThreeDView()
+
+    def bench_close(self) -> None:
+        """Take the view out of the scene."""
+        scene, node = self._logic.GetMRMLScene(), self.mrmlViewNode()
+        self._logic.SetMRMLScene(None)
+        _remove(scene, (node,))
 
     def mrmlViewNode(self) -> Any:
         return self._logic.GetViewNode()
@@ -85,14 +101,41 @@ class ThreeDView(Facade, listed="slicer.qMRMLThreeDView"):
         self.bench_calls.append("forceRender")
 
 
+def _remove(scene: Any, nodes: Iterable[Any]) -> None:
+    for node in nodes:
+        if node is not None and scene.IsNodePresent(node):
+            scene.RemoveNode(node)
+
+
+def _collected(things: Iterable[Any]) -> Any:
+    collection = vtk.vtkCollection()
+    for thing in things:
+        collection.AddItem(thing)
+    return collection
+
+
 class LayoutManager(Facade, listed="slicer.app.layoutManager()"):
-    """Three slice views and a 3D view, made when first asked for and after a closed scene took their nodes."""
+    """Three slice views and a 3D view. A test begins with new ones, and their nodes are gone after it."""
 
     def __init__(self, app: Any) -> None:
         super().__init__()
         self._app = app
         self._slices: dict[str, SliceWidget] = {}
         self._three_d: ThreeDWidget | None = None
+        self.layout = 3
+
+    def bench_open(self) -> None:
+        """Make the views, as Slicer does when it starts."""
+        for name in ORIENTATIONS:
+            self.sliceWidget(name)
+        self.threeDWidget(0)
+
+    def bench_close(self) -> None:
+        """Take the views and their nodes out of the scene."""
+        views = [*self._slices.values(), *([self._three_d] if self._three_d else [])]
+        self._slices, self._three_d = {}, None
+        for view in views:
+            view.bench_close()
         self.layout = 3
 
     def sliceViewNames(self) -> tuple[str, ...]:
@@ -119,6 +162,15 @@ class LayoutManager(Facade, listed="slicer.app.layoutManager()"):
         if self._three_d is None or self._three_d.mrmlViewNode() is None:
             self._three_d = ThreeDWidget(self._app.applicationLogic(), self._app.mrmlScene())
         return self._three_d
+
+    def mrmlSliceLogics(self) -> Any:
+        return _collected(self.sliceWidget(name).sliceLogic() for name in ORIENTATIONS)
+
+    def mrmlViewLogics(self) -> Any:
+        return _collected([self.threeDWidget(0).viewLogic()])
+
+    def activeMRMLThreeDViewNode(self) -> Any:
+        return self.threeDWidget(0).mrmlViewNode()
 
     def setLayout(self, layout: int) -> None:
         self.layout = layout

@@ -29,11 +29,12 @@ def bench_application() -> Any:
 
 @pytest.fixture
 def bench(bench_application: Any, scene: Any) -> Iterator[ModuleType]:  # noqa: F811
-    """The bench with an empty scene. Afterwards: no slot raised, every scripted answer was asked for."""
+    """The bench with the views of an empty scene. Afterwards: no slot raised, every scripted answer was asked for."""
     import slicer
 
     before, slicer.app = slicer.app, bench_application
     qtbench.reset()
+    slicer.app.layoutManager().bench_open()
     yield qtbench
     problems = qtbench.problems()
     qtbench.reset()

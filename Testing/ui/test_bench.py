@@ -120,6 +120,17 @@ def test_a_slot_that_raises_is_noted_and_the_next_slot_still_runs(bench: Any) ->
     bench.slot_errors.clear()
 
 
+def test_a_warning_of_qt_is_a_problem(bench: Any) -> None:
+    import qt
+
+    widget = qt.QWidget()
+    qt.QVBoxLayout(widget)
+    qt.QHBoxLayout(widget)
+    assert len(bench.problems()) == 1
+    assert "already has a layout" in bench.problems()[0]
+    bench.messages.warnings.clear()
+
+
 def test_blocked_signals_stay_away_of_stand_ins_too(bench: Any) -> None:
     import ctk
 

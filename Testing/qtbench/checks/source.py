@@ -87,7 +87,7 @@ class _Checker:
         name, stored, called = node.attr, id(node) in self._stored, id(node) in self._called
         if name.startswith("__") or name in OTHER_MEMBERS.get(api.name, ()):
             return
-        if stored and (name not in api.properties or name in api.read_only):
+        if stored and name != "name" and (name not in api.properties or name in api.read_only):
             yield f"{api.name} has no property {name} that can be set"
         elif not api.has(name):
             yield f"{api.name} has no {name}"
