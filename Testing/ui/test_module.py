@@ -136,7 +136,7 @@ def test_a_reload_reads_the_library_anew_and_leaks_nothing(the_module: Any, scen
         old.onReload()
         assert the_module.bench_panel is not old and old.panel is None
         assert sys.modules["DeferredSegSlicerLib.ui.panel"] is not old_library
-        assert old_panel.Observations == [] and old_panel.shortcuts.alive == {}
+        assert len(old_panel.observers) == 0 and old_panel.shortcuts.alive == {}
         assert the_module.bench_panel.panel.shortcuts.alive, "the reloaded panel is in front, but not entered"
     assert observers(scene) == before
 

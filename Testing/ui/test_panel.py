@@ -47,17 +47,17 @@ def test_entering_and_leaving_leaves_no_observer_and_no_key(
         assert observers(*watched) > before and a_panel.shortcuts.alive
         a_panel.exit()
     assert observers(*watched) == before
-    assert a_panel.Observations == [] and a_panel.shortcuts.alive == {}
+    assert len(a_panel.observers) == 0 and a_panel.shortcuts.alive == {}
 
 
 def test_a_removed_box_is_no_longer_observed(a_panel: Any, logic: QuietLogic, scene: Any, ct: Any) -> None:
     a_panel.structures.on_add_box()
     settle()
     roi = scene.GetNodeByID(logic.state.prompts[0].node_id)
-    assert any(observed is roi for observed, *_ in a_panel.Observations)
+    assert roi in a_panel._followed
     logic.state.prompts = ()
     settle()
-    assert not any(observed is roi for observed, *_ in a_panel.Observations)
+    assert roi not in a_panel._followed
 
 
 def test_cleanup_disconnects_everything_and_may_come_twice(
@@ -371,3 +371,65 @@ def test_the_boxes_of_the_sample_are_those_of_its_file(
 
     a_panel.try_it()
     self_test.check_places(scene, logic.state.volume, logic.state.prompts)
+
+
+# Every disabled button says why
+
+BUTTONS = (
+    "QPushButton",
+    "QToolButton",
+    "QCheckBox",
+    "QComboBox",
+    "ctkSliderWidget",
+    "qMRMLNodeComboBox",
+    "QTableWidget",
+)
+SITUATIONS = (
+    "nothing is loaded",
+    "a volume",
+    "ready",
+    "running",
+    "a result",
+    "another patient",
+    "nothing is installed",
+)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_disabled_input_says_why_in_its_tool_tip(
+    situation: str, a_panel: Any, logic: QuietLogic, set_up: QuietSetUp, a_patient: Callable[[str], Any],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    if situation == "a result":
+        request.getfixturevalue("a_shown_case")
+    elif situation == "nothing is installed":
+        set_up.installed.clear()
+        a_panel.setup.look()
+    elif situation != "nothing is loaded":
+        a_panel.volume.choose(a_patient("CT Smith"))
+    if situation in ("ready", "running", "another patient", "nothing is installed"):
+        a_panel.structures.on_add_box()
+    if situation == "running":
+        logic.at(JobStatus("running", "segment"))
+    if situation == "another patient":
+        a_patient("CT Jones")
+    settle()
+    texts = {form.get("name"): form for form in widgets_of_the_form()}
+    for name, widget in inputs(a_panel):
+        if not widget.enabled and widget.isEnabledTo(widget.parentWidget()) is False:
+            own = texts[name].findtext("property[@name='toolTip']/string") or ""
+            assert widget.toolTip and widget.toolTip != own, f"{name} is disabled and does not say why"
+
+
+def inputs(panel: Any) -> list[tuple[str, Any]]:
+    """Widgets of the form that the user acts on."""
+    names = [form.get("name") for form in widgets_of_the_form() if form.get("class") in BUTTONS]
+    return [(name, getattr(panel.ui, name)) for name in names]
+
+
+def widgets_of_the_form() -> list[Any]:
+    """The widgets of the .ui file, as XML."""
+    import xml.etree.ElementTree as ElementTree
+
+    form = Path(__file__).parents[2] / "Resources" / "UI" / "DeferredSegSlicer.ui"
+    return list(ElementTree.parse(form).getroot().iter("widget"))

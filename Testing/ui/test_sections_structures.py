@@ -68,30 +68,41 @@ def test_add_box_puts_a_box_inside_the_volume_and_a_row_into_the_table(
 
 
 def test_a_new_box_stands_where_the_slice_views_stand_a_quarter_of_their_field(
-    a_panel: Any, logic: QuietLogic, ct: Any, scene: Any
+    a_panel: Any, a_volume_node: Callable[..., Any], scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from DeferredSegSlicerLib.core.geometry import Geometry
     from DeferredSegSlicerLib.ui import slice_views
 
-    bounds = [0.0] * 6
-    ct.GetRASBounds(bounds)
-    middle = [(bounds[2 * a] + bounds[2 * a + 1]) / 2 for a in range(3)]
-    point = [m + 0.5 for m in middle]
+    grid = Geometry((60, 60, 60), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    volume = a_volume_node(np.arange(60**3, dtype=np.int16).reshape(60, 60, 60) % 50, grid)
+    point, views = (-70.0, -50.0, 60.0), []
     for orientation in ("Axial", "Sagittal", "Coronal"):
         view = scene.AddNewNodeByClass("vtkMRMLSliceNode", orientation)
         getattr(view, f"SetOrientationTo{orientation}")()
-        view.SetFieldOfView(28.0, 24.0, 1.0)
+        view.SetFieldOfView(80.0, 60.0, 1.0)
         view.JumpSliceByCentering(*point)
-    center, size = slice_views.box_in_view(scene, ct)
-    assert np.allclose(size, (6.0, 5.999, 6.0), atol=1.0)
-    assert all(low - 1e-6 <= c <= high + 1e-6 for c, low, high in zip(center, bounds[::2], bounds[1::2], strict=True))
-    fully_inside = [a for a in range(3) if bounds[2 * a] + size[a] < point[a] < bounds[2 * a + 1] - size[a]]
-    assert all(abs(center[a] - point[a]) < 1e-6 for a in fully_inside)
+        views.append(view)
+    monkeypatch.setattr(slice_views, "_slice_nodes", lambda scene: views)
+    center, size = slice_views.box_in_view(scene, volume)
+    assert np.allclose(center, point)
+    assert np.allclose(size, (20.0, 15.0, 15.0)), "a quarter of the smallest field along each axis"
+    monkeypatch.setattr(slice_views, "_slice_nodes", lambda scene: views[:1])
+    assert np.allclose(slice_views.box_in_view(scene, volume)[0], point), "a single view will do"
+    monkeypatch.setattr(slice_views, "_slice_nodes", lambda scene: [])
+    assert np.allclose(slice_views.box_in_view(scene, volume)[1], (30.0, 30.0, 30.0)), "without views, of the volume"
 
 
-def test_the_name_of_a_new_box_can_be_typed_at_once(a_panel: Any, a_box: Any) -> None:
-    table = a_panel.ui.structuresTable
-    assert table.isPersistentEditorOpen(table.item(0, NAME)) or table.currentRow() == 0
+def test_the_name_of_a_new_box_can_be_typed_at_once(a_panel: Any, logic: QuietLogic, a_box: Any) -> None:
+    from PySide6 import QtCore, QtWidgets
+    from PySide6.QtTest import QTest
+    from qtbench.signals import unwrapped
+
     assert "Drag the handles" in a_panel.ui.structuresHintLabel.text
+    editor = QtCore.QObject.findChild(unwrapped(a_panel.ui.structuresTable), QtWidgets.QLineEdit)
+    QTest.keyClicks(editor, "spleen")
+    QTest.keyClick(editor, QtCore.Qt.Key_Return)
+    settle()
+    assert logic.state.prompts[0].name == "spleen"
 
 
 def test_a_name_brings_its_code_and_names_the_box_in_the_scene(a_panel: Any, logic: QuietLogic, a_box: Any) -> None:

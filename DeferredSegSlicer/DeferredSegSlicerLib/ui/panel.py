@@ -10,12 +10,14 @@ import slicer.util
 import vtk
 
 from ..core.errors import DeferredSegError
+from ..logic.observers import Observers
 from ..logic.setup import SetUp
 from ..resources import find_resources
 from . import sample_data
 from .context import Context
 from .dialogs import Dialogs, SlicerDialogs
 from .experts_section import ExpertsSection
+from .presenters.run import busy_reason
 from .presenters.shortcuts import panel_keys
 from .presenters.try_it import replace_consent
 from .result_section import ResultSection
@@ -27,6 +29,7 @@ from .structures_section import StructuresSection
 from .tables import columns, fit_height, text_item
 from .text import _
 from .volume_section import VolumeSection
+from .widgets import Switch
 
 if TYPE_CHECKING:
     from ..logic.module_logic import ModuleLogic
@@ -38,7 +41,7 @@ _REFRESH_MS = 30
 """Changes of the scene within this time are shown together."""
 
 
-class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
+class Panel:
     """All that the radiologist sees of the module.
 
     Parameters
@@ -63,8 +66,9 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         dialogs: Dialogs | None = None,
         set_up: SetUp | None = None,
     ) -> None:
-        super().__init__()
         self.logic = logic
+        self.observers = Observers()
+        self._followed: list[Any] = []
         self.widget = slicer.util.loadUI(str(find_resources() / UI_FILE))
         parent.layout().addWidget(self.widget)
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -88,6 +92,7 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         )
         self._list_shortcuts()
         self.ui.tryItLabel.connect("linkActivated(QString)", self._on_try_it)
+        self._try_it = Switch(self.ui.tryItLabel)
         self._disconnect = [
             logic.changed.connect(self._on_changed),
             logic.failed.connect(self._on_failed),
@@ -115,10 +120,10 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         self._entered = True
         scene = self.context.scene
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
-            self.addObserver(scene, event, self._on_nodes)
+            self.observers.add(scene, event, self._on_nodes)
         for event in (scene.EndBatchProcessEvent, scene.EndImportEvent):
-            self.addObserver(scene, event, self._on_scene)
-        self.addObserver(scene, scene.EndCloseEvent, self._on_closed_scene)
+            self.observers.add(scene, event, self.refresh_soon)
+        self.observers.add(scene, scene.EndCloseEvent, self._on_closed_scene)
         self.shortcuts.enter()
         self.setup.look()
         self.setup.resume()
@@ -130,7 +135,8 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         """Another module comes to the front."""
         self._entered = False
         self.shortcuts.exit()
-        self.removeObservers()
+        self.observers.remove_all()
+        self._followed = []
 
     def cleanup(self) -> None:
         """The panel goes for good; a second call changes nothing."""
@@ -163,6 +169,7 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
         self._busy = self.logic.job.busy
         for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result):
             section.update()
+        self._try_it.set(busy_reason(self.logic.job.state))
         self.shortcuts.enable("cancel", self._busy)
         if self._entered:
             self._follow_nodes()
@@ -175,26 +182,21 @@ class Panel(slicer.util.VTKObservationMixin):  # type: ignore[misc]
             state.volume,
             *(self.context.scene.GetNodeByID(e.node_id) for e in state.prompts if e.node_id),
         ]
-        wanted = {node for node in nodes if node is not None}
-        followed = {obj for obj, *_rest in self.Observations if obj is not self.context.scene}
-        for node in followed - wanted:
-            for event in _events_of(node):
-                self.removeObserver(node, event, self._on_node)
-        for node in wanted - followed:
-            for event in _events_of(node):
-                self.addObserver(node, event, self._on_node)
+        wanted = [node for node in nodes if node is not None]
+        for node in [node for node in self._followed if node not in wanted]:
+            self.observers.remove(node)
+        for node in wanted:
+            if node not in self._followed:
+                for event in _events_of(node):
+                    self.observers.add(node, event, self.refresh_soon)
+                self._followed.append(node)
+        self._followed = [node for node in self._followed if node in wanted]
 
-    def _on_node(self, _caller: Any = None, _event: Any = None) -> None:
-        self.refresh_soon()
-
-    def _on_nodes(self, _caller: Any = None, _event: Any = None) -> None:
+    def _on_nodes(self) -> None:
         if not self.context.scene.IsBatchProcessing():
             self.refresh_soon()
 
-    def _on_scene(self, _caller: Any = None, _event: Any = None) -> None:
-        self.refresh_soon()
-
-    def _on_closed_scene(self, _caller: Any = None, _event: Any = None) -> None:
+    def _on_closed_scene(self) -> None:
         self.volume.forget()
         self.run.forget()
         self.refresh_soon()
