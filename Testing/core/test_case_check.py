@@ -212,10 +212,19 @@ def test_foreign_files_are_noted_but_no_damage(a_case: Case) -> None:
     (a_case.folder / "notes.txt").write_text("mine")
     (a_case.folder / ".writing-123456").write_text("cut off")
     (a_case.folder / "review").mkdir()
-    (a_case.folder / "review" / "reader.jsonl").write_text("{}\n")
+    (a_case.folder / "review" / "reader.jsonl").write_text("")
     found = check_case(a_case.folder)
     assert [finding.severity for finding in found] == ["note", "note"]
     assert "notes.txt is not part of the case" in str(found[0]) and "cut off" in str(found[1])
+    read_everything(a_case.folder)
+
+
+def test_a_journal_that_is_none_is_found(a_case: Case) -> None:
+    (a_case.folder / "review").mkdir()
+    (a_case.folder / "review" / "reader.jsonl").write_text("{}\n")
+    assert damage_in(a_case.folder) == [
+        f'journal "{a_case.folder / "review" / "reader.jsonl"}" line 1 was changed since it was written'
+    ]
     read_everything(a_case.folder)
 
 

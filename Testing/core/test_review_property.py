@@ -23,14 +23,12 @@ from hypothesis import strategies as st
 
 READERS = ("edge", "inside")
 BUDGETS = (0.02, 0.05, 0.1, 0.2, 1.0)
+DECISIONS = ("accept", "edit", "alternative", "reassign", "skip", "settle")
 JUDGING = ("accept", "edit", "alternative")
 
 steps = st.tuples(
     st.sampled_from(READERS),
-    st.sampled_from(
-        ["accept", "accept", "edit", "edit", "alternative", "reassign", "skip", "settle", "undo", "undo any"]
-        + ["budget", "budget", "save", "reopen", "kill", "look"]
-    ),
+    st.sampled_from([*DECISIONS, *DECISIONS, "undo", "undo any", "budget", "budget", "save", "reopen", "kill", "look"]),
     st.integers(0, 2**32),
 )
 
@@ -51,6 +49,10 @@ class Rules:
     def __init__(self, label: np.ndarray) -> None:
         self.model = label.reshape(-1)
         self.lines: dict[str, list[Line]] = {reader: [] for reader in READERS}
+
+    def holding(self, reader: str) -> list[int]:
+        """Numbers, from 1, of the reader's decisions that hold."""
+        return [n for n, line in enumerate(self.lines[reader], 1) if line.holds and line.kind != "undo"]
 
     def top(self, reader: str, voxel: int) -> int | None:
         holding = [n for n, line in enumerate(self.lines[reader]) if line.holds and voxel in line.labels]
@@ -96,15 +98,13 @@ class Play:
         session = self.sessions[reader]
         if session.rows:
             session.go_to(dice.choice(session.rows[:2]).id)  # few, so that decisions meet
-        if what in ("accept", "edit", "alternative", "reassign", "skip", "settle"):
+        if what in DECISIONS:
             if session.rows:
                 self.decide(reader, session, what, dice)
         elif what == "undo":
             self.undone(reader, session.undo())
         elif what == "undo any":
-            holding = [n for n, line in enumerate(self.rules.lines[reader], 1) if line.holds and line.kind != "undo"]
-            if holding:
-                self.undone(reader, session.undo(dice.choice(holding)))
+            self.undone(reader, session.undo(dice.choice(self.rules.holding(reader) or [None])))
         elif what == "budget":
             session.set_budget(dice.choice(BUDGETS))
         elif what == "save":
@@ -165,7 +165,7 @@ class Play:
 
     def undone(self, reader: str, change: object) -> None:
         if change is None:
-            assert not [line for line in self.rules.lines[reader] if line.holds and line.kind != "undo"]
+            assert not self.rules.holding(reader)
             return
         self.rules.lines[reader][change.entry.decision.line.n - 1].holds = False
         self.rules.lines[reader].append(Line("undo", {}))

@@ -2,17 +2,19 @@
 
 Offered are, for the structure of the region and in this order:
 
-tighter  only the more probable of its voxels: p of at least 0.7; where that changes nothing, its rim of one voxel goes
-wider    also less probable voxels: p of at least 0.3; where that changes nothing, it grows by one voxel
+tighter  only its more probable voxels: p of at least 0.7; else its rim of one voxel goes; else its less probable half
+wider    less probable voxels too: p of at least 0.3; else it grows by one voxel; else the more probable half
 fill     all of the region
 drop     nothing of the region
 
-None changes a voxel outside the region or takes one from another structure (but `fill`, which is meant to). What equals
-the model's label, or one before, is left out: a region that is all alike may have less than two.
+"Else": where the first rule gives nothing new. None changes a voxel outside the region or takes one from another
+structure (but `fill`, which is meant to). What equals the model's label, or another, is left out, so a region that is
+all alike may have a single one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,7 +97,7 @@ def from_maps(
     probability: NDArray[np.uint8],
     geometry: Geometry,
 ) -> list[Candidate]:
-    """The four labelings of a region of structure `number` (from 0) by the rules above, also those that are alike."""
+    """The four labelings of a region of structure `number` (from 0) by the rules above, also those that are not new."""
     where = region.indices
     before = label.reshape(-1)[where]
     p = probability.reshape(len(probability), -1)[:, where]
@@ -105,32 +107,52 @@ def from_maps(
     without = label_of(others[:, None, None, :])[0, 0]
     own, free = before == mine, before == 0
 
-    tighter = np.where(own & (p[number] < TIGHT), without, before)
-    if np.array_equal(tighter, before):
-        tighter = np.where(own & _touches(label != mine, where, geometry), without, before)
-    wider = np.where(free & (p[number] >= WIDE), mine, before)
-    if np.array_equal(wider, before):
-        wider = np.where(free & _touches(label == mine, where, geometry), mine, before)
+    at_other, at_mine = _beside(label, mine, where, geometry)
+    leaving = (p[number] < TIGHT, at_other, p[number] < _middle(p[number], own))
+    joining = (p[number] >= WIDE, at_mine, p[number] >= _middle(p[number], free))
+    fill, drop = np.full_like(before, mine), np.where(own, without, before)
+    known = [before, fill, drop]
+    tighter = (np.where(own & out, without, before) for out in leaving)
+    wider = (np.where(free & more, mine, before) for more in joining)
     return [
-        Candidate("tighter", tighter),
-        Candidate("wider", wider),
-        Candidate("fill", np.full_like(before, mine)),
-        Candidate("drop", np.where(own, without, before)),
+        Candidate("tighter", _first_new(tighter, known)),
+        Candidate("wider", _first_new(wider, known)),
+        Candidate("fill", fill),
+        Candidate("drop", drop),
     ]
 
 
-def _touches(mask: NDArray[np.bool_], where: NDArray[np.integer], geometry: Geometry) -> NDArray[np.bool_]:
-    """(n,) whether voxels (flat indices) have a face in common with the mask [k, j, i] within their slice."""
+def _first_new(labelings: Iterable[NDArray[np.uint8]], known: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The first labeling that is not known yet; else the first that is known."""
+    return next((one for one in labelings if not any(np.array_equal(one, k) for k in known)), known[0])
+
+
+def _middle(p: NDArray[np.uint8], among: NDArray[np.bool_]) -> float:
+    """The probability that parts some voxels into halves, as far as it can; infinite if they are all alike."""
+    values = np.unique(p[among])
+    if len(values) < 2:
+        return math.inf
+    return float(values[max(1, np.searchsorted(values, np.median(p[among])))])
+
+
+def _beside(
+    label: NDArray[np.uint8], mine: np.uint8, where: NDArray[np.integer], geometry: Geometry
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(n,) each: whether voxels (flat indices) touch, face to face in their slice, another label, and the label."""
     kji = np.unravel_index(where, geometry.shape)
-    found = np.zeros(len(where), dtype=bool)
+    at_other, at_mine = np.zeros(len(where), dtype=bool), np.zeros(len(where), dtype=bool)
     for axis, count in enumerate(geometry.shape):
         if axis == 2 - geometry.slicing_axis:
             continue
         for step in (-1, 1):
-            beside = [*kji]
-            beside[axis] = np.clip(kji[axis] + step, 0, count - 1)
-            found |= mask[tuple(beside)] & (beside[axis] != kji[axis])
-    return found
+            there = kji[axis] + step
+            inside = (there >= 0) & (there < count)
+            next_to = list(kji)
+            next_to[axis] = np.clip(there, 0, count - 1)
+            is_mine = label[next_to[0], next_to[1], next_to[2]] == mine
+            at_mine |= inside & is_mine
+            at_other |= inside & ~is_mine
+    return at_other, at_mine
 
 
 def _all_different(

@@ -99,7 +99,7 @@ class Journal:
         try:
             journal._load()
         except BaseException:
-            journal.close()
+            lock.release()
             raise
         return journal
 
