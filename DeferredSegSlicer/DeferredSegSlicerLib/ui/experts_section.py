@@ -42,7 +42,7 @@ class ExpertsSection:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DRAG_MS)
         self._timer.connect("timeout()", self._apply_budget)
-        columns(ui.expertsTable, ROLE)
+        columns(ui.expertsTable, (ROLE,))
         ui.expertsTable.connect("cellChanged(int,int)", self._on_changed)
         ui.profilesButton.connect("clicked()", self._on_choose_profiles)
         ui.defaultProfilesButton.connect("clicked()", self._on_default_profiles)

@@ -258,7 +258,7 @@ class Panel:
 
     def _list_shortcuts(self) -> None:
         table = self.ui.shortcutsTable
-        columns(table, 1)
+        columns(table, (1,))
         keys = panel_keys()
         table.setRowCount(len(keys))
         self._key_items = [[text_item(key.keys), text_item(key.text)] for key in keys]

@@ -28,7 +28,7 @@ class ResultSection:
         self._surfaces.setSingleShot(True)
         self._surfaces.setInterval(_SURFACE_MS)
         self._surfaces.connect("timeout()", self._make_surfaces)
-        columns(ui.legendTable, 0)
+        columns(ui.legendTable, (0,))
         ui.showModelBox.connect("toggled(bool)", self._on_show_model)
         ui.showDeferredBox.connect("toggled(bool)", self._on_show_deferred)
         ui.show3DBox.connect("toggled(bool)", self._on_show_3d)

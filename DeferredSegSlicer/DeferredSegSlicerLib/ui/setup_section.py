@@ -31,7 +31,7 @@ class SetupSection:
         self._message = ""
         self._testing = False
         self._changed = False
-        columns(ui.packagesTable, 2)
+        columns(ui.packagesTable, (2,))
         ui.installButton.connect("clicked()", self._on_install)
         ui.testDeviceButton.connect("clicked()", self._on_test)
         ui.copyVersionsButton.connect("clicked()", self._on_copy)

@@ -34,7 +34,7 @@ class StructuresSection:
         self._buttons = [Switch(ui.addBoxButton), Switch(ui.fromSegmentButton)]
         self._table = Switch(ui.structuresTable)
         table = ui.structuresTable
-        columns(table, NAME, (24, 24, 0, 0, 0, 0, 24))
+        columns(table, (NAME, CODE), (24, 24, 0, 0, 0, 0, 24))
         table.connect("cellClicked(int,int)", self._on_clicked)
         table.connect("cellChanged(int,int)", self._on_changed)
         fit_height(table, least_rows=2)

@@ -51,13 +51,13 @@ def swatch(color: Sequence[float]) -> Any:
     return qt.QIcon(pixmap)
 
 
-def columns(table: Any, stretched: int, widths: Sequence[int] = ()) -> None:
-    """One column takes the room that is left; the others are as wide as their contents, or as `widths` says (0: so)."""
+def columns(table: Any, stretched: Sequence[int], widths: Sequence[int] = ()) -> None:
+    """Some columns share the room that is left; the others are as wide as `widths` says, or (0) as their contents."""
     header = table.horizontalHeader()
     header.setMinimumSectionSize(20)
     for column in range(table.columnCount):
         fixed = widths[column] if column < len(widths) else 0
-        mode = qt.QHeaderView.Stretch if column == stretched else qt.QHeaderView.ResizeToContents
+        mode = qt.QHeaderView.Stretch if column in stretched else qt.QHeaderView.ResizeToContents
         header.setSectionResizeMode(column, qt.QHeaderView.Fixed if fixed else mode)
         if fixed:
             table.setColumnWidth(column, fixed)
