@@ -89,6 +89,7 @@ class Offers:
         self._from_maps: tuple[LabelAlternative, ...] = ()
         self._proposed: tuple[LabelAlternative, ...] | None = None
         self._stop: Callable[[], None] | None = None
+        self._drawn = False
         self.options: tuple[Option, ...] = ()
 
     @property
@@ -134,10 +135,12 @@ class Offers:
     def draw(self, labels: NDArray[np.uint8]) -> None:
         """Draw the lines of all options over the slices; `labels` as in `find`."""
         if self._region is not None:
+            self._drawn = True
             self._previews.show([_preview(self._case, self._region, option, labels) for option in self.options])
 
     def hide(self) -> None:
         """Draw no lines; the options stay."""
+        self._drawn = False
         self._previews.clear()
 
     def clear(self) -> None:
@@ -146,7 +149,7 @@ class Offers:
         if stop is not None:
             stop()
         self._region, self.options = None, ()
-        self._previews.clear()
+        self.hide()
 
     def _on_proposed(self, region: Region, labels: NDArray[np.uint8], found: Sequence[Candidate]) -> None:
         if self._region is not region or self._proposed is not None:
@@ -161,6 +164,8 @@ class Offers:
         )
         self._stop = None
         self._arrange(labels)
+        if self._drawn:
+            self.draw(labels)
         self._changed()
 
     def _arrange(self, labels: NDArray[np.uint8]) -> None:
