@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from DeferredSegSlicerLib.core.errors import BadInputError
-from DeferredSegSlicerLib.core.review.runs import LabelRuns, VoxelRuns, position_in
+from DeferredSegSlicerLib.core.review.runs import LabelRuns, VoxelRuns, groups_of, position_in, union_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,3 +60,15 @@ def test_what_is_no_list_of_labeled_runs_is_refused(values: Any) -> None:
 def test_indices_that_do_not_ascend_are_a_mistake_of_the_caller(indices: list[int]) -> None:
     with pytest.raises(ValueError, match=r"no voxels|ascend"):
         VoxelRuns.of(np.array(indices))
+
+
+@given(st.lists(voxel_sets, max_size=4))
+def test_a_union_is_that_of_sets(parts: list[np.ndarray]) -> None:
+    assert union_of(parts).tolist() == sorted(set().union(*(part.tolist() for part in parts)))
+
+
+@given(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[st.integers(-1, 3)] * n), min_size=1, max_size=30)))
+def test_rows_are_grouped_by_what_is_in_them(rows: list[tuple[int, ...]]) -> None:
+    group, example = groups_of(list(np.array(rows).T))
+    assert len(example) == len(set(rows)) and set(group.tolist()) == set(range(len(example)))
+    assert all(rows[example[g]] == row for g, row in zip(group, rows, strict=True))

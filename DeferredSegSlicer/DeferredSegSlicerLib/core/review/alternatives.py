@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,11 +132,11 @@ def _middle(p: NDArray[np.uint8], among: NDArray[np.bool_]) -> float:
     values = np.unique(p[among])
     if len(values) < 2:
         return math.inf
-    return float(values[max(1, np.searchsorted(values, np.median(p[among])))])
+    return float(values[max(1, int(np.searchsorted(values, np.median(p[among]))))])
 
 
 def _beside(
-    label: NDArray[np.uint8], mine: np.uint8, where: NDArray[np.integer], geometry: Geometry
+    label: NDArray[np.uint8], mine: np.uint8, where: NDArray[Any], geometry: Geometry
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(n,) each: whether voxels (flat indices) touch, face to face in their slice, another label, and the label."""
     kji = np.unravel_index(where, geometry.shape)

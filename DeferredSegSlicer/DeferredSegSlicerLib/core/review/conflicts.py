@@ -14,6 +14,7 @@ from ..geometry import Geometry
 from ..regions import Region
 from .decisions import Entry
 from .layers import ReaderLayer
+from .runs import groups_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,9 +85,11 @@ def find_conflicts(
     for layer, voice in zip(layers, judging, strict=True):
         judges = np.array([bool(e.decision.judges) for e in layer.entries])
         voice[(voice >= 0) & ~judges[voice]] = -1  # who skips or reassigns takes no side
-    groups, group = np.unique(judging, axis=1, return_inverse=True)
+    group, example = groups_of(list(judging))
+    order = np.argsort(group, kind="stable")
+    parts = np.split(where[order], np.flatnonzero(np.diff(group[order])) + 1)
     found = []
-    for number, column in enumerate(groups.T):
-        entries = tuple(layer.entries[p] for layer, p in zip(layers, column.tolist(), strict=True) if p >= 0)
-        found.append(Conflict(entries, where[group.reshape(-1) == number]))
+    for n, indices in zip(example, parts, strict=True):
+        entries = tuple(la.entries[p] for la, p in zip(layers, judging[:, n].tolist(), strict=True) if p >= 0)
+        found.append(Conflict(entries, indices))
     return tuple(sorted(found, key=lambda c: (-len(c.indices), int(c.indices[0]))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,25 @@ def position_in(sorted_indices: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDA
     position = np.searchsorted(sorted_indices, wanted)
     position[position == len(sorted_indices)] = 0
     return position, sorted_indices[position] == wanted
+
+
+def union_of(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(n,) ascending indices of all that are in one of the ascending arrays; merges them, so that it is fast."""
+    merged = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
+    return merged[np.append(np.diff(merged) != 0, True)] if len(merged) else merged
+
+
+def groups_of(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which rows of a table are alike, from its columns of whole numbers, (n,) each.
+
+    Returns the number of each row's group, from 0, and for each group one row that is in it.
+    """
+    group, row = np.zeros(len(columns[0]), np.intp), np.zeros(1, np.intp)
+    for column in columns:
+        values = column.astype(np.intp) - int(column.min(initial=0))
+        codes = group * (int(values.max(initial=0)) + 1) + values
+        _, row, group = np.unique(codes, return_index=True, return_inverse=True)
+    return group.reshape(-1), row
 
 
 def _ascending(indices: NDArray[Any]) -> NDArray[np.int64]:

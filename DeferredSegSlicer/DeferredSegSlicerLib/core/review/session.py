@@ -24,6 +24,7 @@ from .journal import Journal, NotSavedError
 from .limits import limit_mask
 from .names import journal_file, journals_in
 from .runs import LabelRuns
+from .scanning import read_bookmark
 from .state import ModelLabel, ReviewState, with_journals
 from .walking import Walk
 
@@ -85,7 +86,7 @@ class ReviewSession(Walk):
             state = self._with_new_lines(ReviewState(case, ModelLabel(case)), reader)[0]
             if self.journal is not None and self.journal.entries:
                 state = state.with_journal(self.journal.entries)
-            place = self.journal.place if self.journal else {}
+            place = read_bookmark(journal_file(case.folder, reader)).place or {}
             super().__init__(state, worklist, reader, budget, place, clock)
             self._saved = is_current(state) or not state.layers
             self._saved_at = clock()

@@ -17,6 +17,7 @@ from .conflicts import Conflict, find_conflicts
 from .decisions import Entry, Reader
 from .layers import ACCEPTING, EDITING, NO_VOICE, REASSIGNING, SKIPPING, ModelLabel, ReaderLayer
 from .names import journals_in
+from .runs import groups_of, union_of
 from .scanning import scan_journal
 from .status import (
     ACCEPTED,
@@ -128,8 +129,7 @@ class ReviewState:
     @cached_property
     def voxels(self) -> NDArray[np.int64]:
         """(N,) ascending flat indices of every voxel on which a decision in force bears."""
-        parts = [layer.voxels for layer in self.layers]
-        return np.unique(np.concatenate(parts)) if len(parts) > 1 else (parts[0] if parts else np.empty(0, np.int64))
+        return union_of([layer.voxels for layer in self.layers])
 
     def corrected(self) -> NDArray[np.uint8]:
         """The corrected labels: uint8 [k, j, i], 0 background, s + 1 for structure s.
@@ -161,13 +161,14 @@ class ReviewState:
             spoken = states.voices[r, done] >= 0
             saying = layer.lookup(self.voxels[done])[1]
             judging[r] = spoken & ((saying == ACCEPTING) | (saying == EDITING))
-        groups, group = np.unique(judging, axis=1, return_inverse=True)
-        if groups.shape[1] > 255:
+        if not len(done):
+            return np.zeros(self.case.geometry.shape, dtype=np.uint8), ()
+        group, example = groups_of(list(judging))
+        if len(example) > 255:
             raise DamagedCaseError(f'case "{self.case.folder}" was judged by more than 255 groups of readers')
         volume = np.zeros(self.case.geometry.shape, dtype=np.uint8)
-        volume.reshape(-1)[self.voxels[done]] = group.reshape(-1) + 1
-        names = tuple(tuple(self.readers[r] for r in np.flatnonzero(column)) for column in groups.T)
-        return volume, names if len(done) else ()
+        volume.reshape(-1)[self.voxels[done]] = group + 1
+        return volume, tuple(tuple(self.readers[r] for r in np.flatnonzero(judging[:, n])) for n in example)
 
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:

@@ -99,7 +99,7 @@ def statuses_of(
     readers: list[list[str]] = [[] for _ in regions]
     for layer, voice in zip(layers, states.voices, strict=True):
         spoken = voice >= 0
-        for region in np.unique(number[spoken]).tolist():
+        for region in np.flatnonzero(np.bincount(number[spoken])).tolist():
             readers[region].append(layer.reader.id)
         asks = spoken & (states.state == REASSIGNED)
         for code in np.unique(number[asks] * len(layer.entries) + voice[asks]).tolist():
