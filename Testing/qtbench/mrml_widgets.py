@@ -12,7 +12,7 @@ from typing import Any
 
 import shiboken6
 import vtk
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 from .classes import stand_in
 from .manners import BenchMeta, Manners, private
@@ -26,6 +26,7 @@ class SceneObserver:
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent, scene.EndCloseEvent):
             self._tags.append((scene, scene.AddObserver(event, self._call)))
         self._nodes: dict[str, tuple[Any, int]] = {}
+        QtCore.QObject.connect(widget, QtCore.SIGNAL("destroyed()"), self.stop)
 
     def watch(self, nodes: Iterable[Any]) -> None:
         """Hear when one of these nodes changes, such as its name; let go of all others."""

@@ -116,6 +116,23 @@ def test_a_selector_follows_names_and_closed_scenes(a_selector: Any, add_volume:
     assert a_selector.bench_names() == ["None"]
 
 
+def test_a_selector_that_is_deleted_lets_go_of_the_scene(bench: Any) -> None:
+    import qt
+    import slicer
+
+    def observers() -> int:
+        return str(slicer.mrmlScene).count("EventName:")
+
+    before = observers()
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.setMRMLScene(slicer.mrmlScene)
+    assert observers() > before
+    selector.deleteLater()
+    slicer.app.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+    assert observers() == before
+
+
 def test_a_selector_keeps_no_node_alive(a_selector: Any, add_volume: Callable[[str], Any]) -> None:
     import slicer
 
