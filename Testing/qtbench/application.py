@@ -134,9 +134,12 @@ class App(Facade, listed="slicer.app"):
 
     def bench_reset(self) -> None:
         """Forget what a test did; windows that it left open are closed."""
+        import slicer
+
         self.bench_calls.clear()
         self._paused = 0
         self._layout.bench_close()
+        slicer.modules.sampleDataSources.clear()
         while QtWidgets.QApplication.overrideCursor() is not None:
             QtWidgets.QApplication.restoreOverrideCursor()
         for window in QtWidgets.QApplication.topLevelWidgets():

@@ -14,6 +14,7 @@ from PySide6 import QtWidgets
 from .manners import BenchMeta, bench_of
 from .mrml_widgets import SceneWidget
 from .packaging import i18n, packaging
+from .sample_data import sample_data
 
 
 class ScriptedLoadableModule:
@@ -234,3 +235,5 @@ def install() -> None:
     for name, module in {"ScriptedLoadableModule": scripted, "i18n": i18n(), "packaging": packaging()}.items():
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)
+    sys.modules["SampleData"] = sample_data()
+    slicer.modules.sampleDataSources = {}

@@ -105,6 +105,20 @@ def test_texts_are_translated_as_the_test_says(bench: Any, tmp_path: Path) -> No
     assert slicer.i18n.translate("context", "unknown") == "unknown"
 
 
+def test_samples_that_are_files_are_loaded_by_the_sample_data_module(bench: Any) -> None:
+    import SampleData
+
+    path = Path(__file__).parents[2] / "Resources" / "SampleData" / "body_ct.nrrd"
+    logic = SampleData.SampleDataLogic()
+    source = {"sampleName": "CT", "uris": path.as_uri(), "fileNames": path.name, "nodeNames": "Body"}
+    logic.registerCustomSampleDataSource(category="a", checksums="SHA256:0", **source)
+    with pytest.raises(ValueError, match="checksum"):
+        logic.downloadSamples("CT")
+    logic.registerCustomSampleDataSource(category="b", **source | {"sampleName": "CT 2"})
+    (node,) = logic.downloadSamples("CT 2")
+    assert node.GetName() == "Body"
+
+
 def test_pip_is_asked_and_answers_as_the_test_says(bench: Any, tmp_path: Path) -> None:
     import slicer.packaging
 
