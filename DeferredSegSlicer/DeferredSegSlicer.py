@@ -63,7 +63,7 @@ class DeferredSegSlicerWidget(ScriptedLoadableModuleWidget):
         from DeferredSegSlicerLib.ui.panel import Panel
 
         self.logic = DeferredSegSlicerLogic()
-        self.panel = Panel(self.parent, self.logic.module, self.logic.services)
+        self.panel = Panel(self.parent, self.logic.module, self.logic.services, review=self.logic.review)
         if getattr(self.parent, "isEntered", False) is True:  # reloaded while it is in front
             self.panel.enter()
 
@@ -92,15 +92,17 @@ class DeferredSegSlicerWidget(ScriptedLoadableModuleWidget):
 
 
 class DeferredSegSlicerLogic(ScriptedLoadableModuleLogic):
-    """The module for scripts, without a widget; see DeferredSegSlicerLib.logic.module_logic, which is `module`."""
+    """The module for scripts, without a widget; see DeferredSegSlicerLib.logic, of which `module` and `review` are."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleLogic.__init__(self, parent)
         from DeferredSegSlicerLib.logic.desktop import DesktopServices
         from DeferredSegSlicerLib.logic.module_logic import ModuleLogic
+        from DeferredSegSlicerLib.logic.review import ReviewLogic
 
         self.services = DesktopServices()
         self.module = ModuleLogic(slicer.mrmlScene, self.services)
+        self.review = ReviewLogic(self.module, self.services, software={"slicer": slicer.app.applicationVersion})
 
     def segment(self, volumeNode, structures=None, experts=None, budget=None, progress=None, wait=True, **options):
         """Segment with deferral and show the result; `options`: bundle, device, method, caseFolder.
@@ -129,7 +131,8 @@ class DeferredSegSlicerLogic(ScriptedLoadableModuleLogic):
         self.module.set_off_duty(expertIds)
 
     def close(self):
-        """End the worker and take all observers back."""
+        """End review and worker and take all observers back."""
+        self.review.close()
         self.module.close()
 
 

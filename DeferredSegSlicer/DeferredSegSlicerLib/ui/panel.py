@@ -21,6 +21,7 @@ from .presenters.run import busy_reason
 from .presenters.shortcuts import panel_keys
 from .presenters.try_it import replace_consent
 from .result_section import ResultSection
+from .review.sections import ReviewSections
 from .run_section import RunSection
 from .sentences import sentence_of
 from .setup_section import SetupSection
@@ -33,6 +34,7 @@ from .widgets import Switch
 
 if TYPE_CHECKING:
     from ..logic.module_logic import ModuleLogic
+    from ..logic.review import ReviewLogic
     from ..logic.services import Services
 
 UI_FILE = "UI/DeferredSegSlicer.ui"
@@ -51,11 +53,11 @@ class Panel:
     services : settings and folders.
     dialogs : asks the user; Slicer's own by default.
     set_up : the installation; of the services by default.
+    review : a reader's work on the shown case; without it the sections for that are left out.
 
     Attributes
     ----------
-    ui : every named widget of the `.ui` file. `reviewLayout` and `exportLayout` in it are places for further sections,
-        which make `reviewCollapsibleButton` and `exportCollapsibleButton` visible.
+    ui : every named widget of the `.ui` file. further : sections that are put into places of it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Panel:
         services: Services,
         dialogs: Dialogs | None = None,
         set_up: SetUp | None = None,
+        review: ReviewLogic | None = None,
     ) -> None:
         self.logic = logic
         self.observers = Observers()
@@ -90,7 +93,6 @@ class Panel:
                 "toggle_model": self.result.toggle_model,
             },
         )
-        self._list_shortcuts()
         self.ui.tryItLabel.connect("linkActivated(QString)", self._on_try_it)
         self._try_it = Switch(self.ui.tryItLabel)
         self._disconnect = [
@@ -99,6 +101,9 @@ class Panel:
             logic.finished.connect(self._on_finished),
             logic.cancelled.connect(self._on_cancelled),
         ]
+        places = (self.widget, self.ui, self.context)
+        self.further = () if review is None else (ReviewSections(*places, review, self._window),)
+        self._list_shortcuts()
         self.setup.look()
         self.refresh()
 
@@ -125,6 +130,8 @@ class Panel:
             self.observers.add(scene, event, self.refresh_soon)
         self.observers.add(scene, scene.EndCloseEvent, self._on_closed_scene)
         self.shortcuts.enter()
+        for section in self.further:
+            section.enter()
         self.setup.look()
         self.setup.resume()
         if self.setup.ready:
@@ -135,6 +142,8 @@ class Panel:
         """Another module comes to the front."""
         self._entered = False
         self.shortcuts.exit()
+        for section in self.further:
+            section.exit()
         self.observers.remove_all()
         self._followed = []
 
@@ -144,6 +153,8 @@ class Panel:
             return
         self.exit()
         self._closed = True
+        for section in self.further:
+            section.close()
         for disconnect in self._disconnect:
             disconnect()
         for timer in (self._refresh_timer, self._failure_timer):
@@ -167,7 +178,7 @@ class Panel:
         if self._entered:
             self.volume.choose_the_only_one()
         self._busy = self.logic.job.busy
-        for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result):
+        for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result, *self.further):
             section.update()
         self._try_it.set(busy_reason(self.logic.job.state))
         self.shortcuts.enable("cancel", self._busy)
@@ -259,13 +270,13 @@ class Panel:
     def _list_shortcuts(self) -> None:
         table = self.ui.shortcutsTable
         columns(table, (1,))
-        keys = panel_keys()
+        keys = (*panel_keys(), *(key for section in self.further for key in section.all_keys()))
         table.setRowCount(len(keys))
         self._key_items = [[text_item(key.keys), text_item(key.text)] for key in keys]
         for at, items in enumerate(self._key_items):
             for column, item in enumerate(items):
                 table.setItem(at, column, item)
-        fit_height(table)
+        fit_height(table, most_rows=len(keys))
 
     def _volume_problem(self) -> str:
         return self.volume.problem or self.volume.question

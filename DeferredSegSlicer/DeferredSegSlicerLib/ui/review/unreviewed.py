@@ -1,0 +1,46 @@
+"""How many regions nobody has settled, asked again only when something was decided or other regions came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...core.review import ReviewSession
+
+_SETTLED = ("accepted", "edited")
+
+
+@dataclass(frozen=True)
+class Left:
+    """Regions in all, and those that nobody has accepted or edited or on which readers disagree, with their ml."""
+
+    total: int
+    regions: int
+    ml: float
+
+
+class Unreviewed:
+    """Counts for the shown case, of all readers together."""
+
+    def __init__(self) -> None:
+        self._asked: tuple[Any, Any] = (None, None)
+        self._found: Left | None = None
+
+    def of(self, session: ReviewSession | None, shown: Any, has_journals: bool) -> Left | None:
+        """The count at the present budget, the same object as long as nothing has changed.
+
+        None if nobody reviews, but somebody has: there are journals that are not open.
+        """
+        regions = shown.regions
+        state = None if session is None else session.state
+        if state is None and has_journals:
+            self._asked, self._found = (None, None), None
+        elif self._asked[0] is not state or self._asked[1] is not regions:
+            self._asked = (state, regions)
+            left = list(regions)
+            if state is not None:
+                statuses = state.statuses_of(regions)
+                left = [r for r, status in zip(regions, statuses, strict=True) if status.state not in _SETTLED]
+            self._found = Left(len(regions), len(left), sum(region.volume_ml for region in left))
+        return self._found
