@@ -187,6 +187,17 @@ def test_a_reader_comes_back_where_they_were(open_session: Opener, a_review_case
         assert other.budget == 0.05 and other.table.nearest_to(where.region.indices) == other.current
 
 
+def test_a_reader_comes_back_to_the_same_voxels_if_the_region_is_gone(open_session: Opener) -> None:
+    session = open_session("edge")
+    session.accept()
+    for row in session.rows:
+        session.go_to(row.id)
+        session.journal.keep_place(session.journal.place | {"region": "gone", "rank": 0})
+        session.close()
+        session = open_session("edge")
+        assert session.current == row
+
+
 @pytest.mark.parametrize(
     "place",
     [
