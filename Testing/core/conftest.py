@@ -14,11 +14,14 @@ from DeferredSegSlicerLib.core.case import Case, write_case
 from DeferredSegSlicerLib.core.experts import Competence, Expert
 from DeferredSegSlicerLib.core.geometry import Geometry
 from DeferredSegSlicerLib.core.quantize import quantize_probability, quantize_shares
-from DeferredSegSlicerLib.core.review import Reader, ReviewSession
+from DeferredSegSlicerLib.core.review import AnyDecision, Effort, Journal, Reader, ReviewSession, Undo, read_review
+from DeferredSegSlicerLib.core.review.deciding import Deciding
+from DeferredSegSlicerLib.core.review.runs import LabelRuns
 from DeferredSegSlicerLib.core.structures import make_structures
 from DeferredSegSlicerLib.core.volume import Volume, sha256_of_voxels
 from DeferredSegSlicerLib.core.worklist import Worklist, worklist
 
+EDGE = Reader("edge", "Dr. Edge", "radiologist")
 GRID = Geometry((24, 20, 12), (1.0, 1.0, 2.0), (-10.0, 5.0, 40.0))
 EXPERTS = tuple(
     Expert(name, name.title(), "reader", (0, 0, 1), Competence(0.9, 0.9, 0.9)) for name in ("edge", "inside", "outside")
@@ -95,3 +98,27 @@ def open_session(a_review_case: Case, a_worklist: Worklist) -> Any:
     yield open_one
     for session in opened:
         session.close()
+
+
+@pytest.fixture
+def decisions(a_review_case: Case, a_worklist: Worklist) -> list[AnyDecision]:
+    """One decision of each kind but undoing, on regions of their own."""
+    regions = list(a_worklist.regions(0.2))
+    making = Deciding(read_review(a_review_case), EDGE, 0.2, Effort(12.5, 3.0), "größer als gedacht")
+    labels = [LabelRuns.of(r.indices, np.full(r.voxels, 2, np.uint8)) for r in regions]
+    return [
+        making.accept(regions[0]),
+        making.edit(regions[1], labels[1]),
+        making.alternative(regions[2], "fill", labels[2]),
+        making.reassign(regions[3], "inside"),
+        making.skip(regions[4], "no contrast phase"),
+    ]
+
+
+@pytest.fixture
+def a_journal(a_review_case: Case, decisions: list[AnyDecision]) -> Path:
+    """The closed journal of five decisions and an undoing."""
+    with Journal.open(a_review_case, EDGE) as book:
+        entries = [book.append(d) for d in decisions]
+        book.append(Undo(line=entries[1].ref))
+        return book.path
