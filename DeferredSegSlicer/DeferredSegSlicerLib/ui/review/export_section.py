@@ -27,8 +27,6 @@ FOLDER_KEY = "DeferredSegSlicer/Review/ExportFolder"
 FORMATS_KEY = "DeferredSegSlicer/Review/ExportFormats"
 """Settings: where and in which formats was exported last."""
 
-_DEFAULT = "seg.nrrd,nifti,csv"
-
 
 class ExportSection:
     """*Save*, the formats, the folder, *Export*, and what was written."""
@@ -48,7 +46,7 @@ class ExportSection:
             self._boxes[name].setText(caption)
             self._boxes[name].setToolTip(tool_tip)
         self._formats = {name: Switch(box) for name, box in self._boxes.items()}
-        wanted = context.services.setting(FORMATS_KEY, _DEFAULT).split(",")
+        wanted = context.services.setting(FORMATS_KEY, ",".join(export.USUAL)).split(",")
         for name, box in self._boxes.items():
             box.setChecked(name in wanted)
             box.connect("toggled(bool)", self._on_format)

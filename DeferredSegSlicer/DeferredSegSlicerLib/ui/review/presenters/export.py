@@ -13,6 +13,9 @@ from ...text import _
 FORMATS = ("seg.nrrd", "nifti", "dicom-seg", "csv", "json", "stl")
 """Formats in the order of their check boxes."""
 
+USUAL = ("seg.nrrd", "nifti", "csv")
+"""Formats that are ticked until the reader ticks others."""
+
 
 @dataclass(frozen=True)
 class SavedAt:
