@@ -9,7 +9,9 @@ from typing import Any
 from PySide6 import QtCore
 
 # What the off-screen platform cannot do and says so.
-_NOISE = ("This plugin does not support propagateSizeHints()",)
+_NOISE = frozenset(
+    f"This plugin does not support {what}" for what in ("propagateSizeHints()", "raise()", "grabbing the keyboard")
+)
 warnings: list[str] = []
 
 

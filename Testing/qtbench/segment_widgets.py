@@ -47,13 +47,18 @@ class qMRMLSegmentsTableView(_SegmentationWidget, QtWidgets.QWidget, metaclass=B
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._table)
         self._table.connect("itemSelectionChanged()", self._selected)
+        self._hidden: tuple[str, ...] = ()
+
+    def setHideSegments(self, ids: Any) -> None:
+        self._hidden = tuple(ids)
+        self._refill()
 
     def _selected(self) -> None:
         nothing = QtCore.QItemSelection()
         self.bench_emit("selectionChanged(QItemSelection,QItemSelection)", nothing, nothing)
 
     def _refill(self) -> None:
-        ids = _segment_ids(self._node)
+        ids = [i for i in _segment_ids(self._node) if i not in self._hidden]
         self._table.setRowCount(len(ids))
         for row, segment_id in enumerate(ids):
             segment = self._node.GetSegmentation().GetSegment(segment_id)
@@ -172,26 +177,51 @@ class qMRMLSegmentEditorWidget(SceneWidget, QtWidgets.QWidget, metaclass=BenchMe
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._editor: Any = None
+        self._segmentation: Any = None
         self._effect = ""
         self.bench_shortcuts = False
         self._segments = qMRMLSegmentsTableView()
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._segments)
-        grid = QtWidgets.QGridLayout()
-        for i, name in enumerate(self.availableEffectNames()):
+        self._grid = QtWidgets.QGridLayout()
+        self._buttons = {}
+        for name in ("None", *self.availableEffectNames()):
             button = QtWidgets.QToolButton()
             button.setText(name)
+            button.setCheckable(True)
             button.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
-            grid.addWidget(button, i // 4, i % 4)
-        layout.addLayout(grid)
+            self._buttons[name] = private(button)
+        layout.addLayout(self._grid)
+        self._order: tuple[str, ...] = ()
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Effects of the order come first; the others only if they are to be seen."""
+        unordered = self.__dict__.get("_bench_values", {}).get("unorderedEffectsVisible", True)
+        rest = [name for name in self.availableEffectNames() if name not in self._order] if unordered else []
+        shown = ["None", *self._order, *rest]
+        for name, button in self._buttons.items():
+            button.setVisible(name in shown)
+            if name in shown:
+                self._grid.addWidget(button, shown.index(name) // 5, shown.index(name) % 5)
+
+    def bench_set_unorderedEffectsVisible(self, visible: bool) -> None:
+        self.__dict__.setdefault("_bench_values", {})["unorderedEffectsVisible"] = visible
+        self._arrange()
 
     def mrmlSegmentEditorNode(self) -> Any:
         return self._editor
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         self._editor = node
-        self._segments.setSegmentationNode(node.GetSegmentationNode() if node else None)
+        if node is None:  # the widget keeps what it shows
+            return
+        segmentation = node.GetSegmentationNode()
+        self._segments.setSegmentationNode(segmentation)
+        if segmentation is not self._segmentation and _segment_ids(segmentation):
+            node.SetSelectedSegmentID(_segment_ids(segmentation)[0])  # as Slicer's own does with a new segmentation
+        self._segmentation = segmentation
 
     def segmentationNode(self) -> Any:
         return self._editor.GetSegmentationNode() if self._editor else None
@@ -221,11 +251,23 @@ class qMRMLSegmentEditorWidget(SceneWidget, QtWidgets.QWidget, metaclass=BenchMe
 
     def setActiveEffectByName(self, name: str) -> None:
         self._effect = name if name in self.availableEffectNames() else ""
+        for known, button in self._buttons.items():
+            button.setChecked(known == (self._effect or "None"))
         if self._editor:
             self._editor.SetActiveEffectName(self._effect)
 
+    def setActiveEffect(self, effect: Any) -> None:
+        self.setActiveEffectByName(effect.name if effect is not None else "")
+
     def setEffectNameOrder(self, names: Any) -> None:
-        self.__dict__.setdefault("_bench_values", {})["order"] = tuple(names)
+        self._order = tuple(names)
+        self._arrange()
+
+    def effectNameOrder(self) -> tuple[str, ...]:
+        return self._order
+
+    def turnOffLightboxes(self) -> bool:
+        return False
 
     def installKeyboardShortcuts(self, _parent: Any = None) -> None:
         self.bench_shortcuts = True

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,28 @@ class ScriptedModule:
             slicer.app.moduleManager().bench_emit("moduleAboutToBeUnloaded(QString)", self.name)
         vars(slicer.modules).pop(f"{self.name}Widget", None)
         vars(slicer.modules).pop(self.name.lower(), None)
+
+
+@contextmanager
+def modules_restored(package: str) -> Iterator[None]:
+    """What is imported of a package meanwhile, or anew, is forgotten afterwards.
+
+    The packages lose the submodules that they got too: else `from . import a` would find an old `a` beside a new one.
+    """
+
+    def mine() -> dict[str, types.ModuleType]:
+        return {n: m for n, m in sys.modules.items() if n == package or n.startswith(f"{package}.")}
+
+    before = mine()
+    names = {name: set(vars(module)) for name, module in before.items()}
+    yield
+    for name in mine():
+        del sys.modules[name]
+    sys.modules.update(before)
+    for name, module in before.items():
+        for added in set(vars(module)) - names[name]:
+            if isinstance(getattr(module, added), types.ModuleType):
+                delattr(module, added)
 
 
 def load_module(path: Path) -> ScriptedModule:

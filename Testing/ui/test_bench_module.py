@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from qtbench.packaging import pip, translations
-from qtbench.slicer_python import load_module
+from qtbench.slicer_python import load_module, modules_restored
 
 MODULE = """
 import qt, slicer
@@ -85,6 +85,28 @@ def test_a_reload_cleans_up_and_makes_a_new_panel(a_module: Any) -> None:
     assert a_module.bench_panel is not old
     assert slicer.modules.BenchProbeWidget is a_module.bench_panel
     assert a_module.widgetRepresentation().layout().count() == 1
+
+
+def test_a_library_that_was_read_anew_is_forgotten_with_all_its_parts(tmp_path: Path) -> None:
+    import importlib
+    import sys
+
+    folder = tmp_path / "benchlibrary"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    for name in ("first", "second"):
+        (folder / f"{name}.py").write_text("", encoding="utf-8")
+    sys.path.append(str(tmp_path))
+    try:
+        first = importlib.import_module("benchlibrary.first")
+        with modules_restored("benchlibrary"):
+            importlib.import_module("benchlibrary.second")
+            del sys.modules["benchlibrary"], sys.modules["benchlibrary.first"]
+            assert importlib.import_module("benchlibrary.first") is not first
+        assert importlib.import_module("benchlibrary.first") is first
+        assert not hasattr(sys.modules["benchlibrary"], "second")
+    finally:
+        sys.path.remove(str(tmp_path))
 
 
 def test_the_logic_has_slicers_parameter_node(a_module: Any) -> None:

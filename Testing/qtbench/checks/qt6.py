@@ -91,6 +91,12 @@ def has_signal(class_name: str, signature: str) -> bool:
     return cls is None or cls.staticMetaObject.indexOfSignal(signature) >= 0
 
 
+def signal_of_others(signature: str) -> bool:
+    """Whether a class of OTHER_CLASSES has the signal."""
+    found = (native(name) for name in OTHER_CLASSES)
+    return any(c.staticMetaObject.indexOfSignal(signature) >= 0 for c in found if hasattr(c, "staticMetaObject"))
+
+
 def has_attribute(class_name: str, attribute: str) -> bool:
     """Whether Qt 6 has the property, function or enum; True for classes that are not Qt's."""
     cls = native(class_name)

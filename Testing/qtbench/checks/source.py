@@ -120,7 +120,7 @@ class _Checker:
         api = class_api(self._types.of(function.value))
         if api is None:
             known = any(signature in entry.get("signals", ()) for entry in table()["classes"].values())
-            if not known:
+            if not known and not qt6.signal_of_others(signature):
                 yield f"no class of the table has a signal {signature}"
         elif signature not in api.signals:
             yield f"{api.name} has no signal {signature}"
