@@ -202,9 +202,9 @@ class qMRMLSegmentEditorWidget(SceneWidget, QtWidgets.QWidget, metaclass=BenchMe
         rest = [name for name in self.availableEffectNames() if name not in self._order] if unordered else []
         shown = ["None", *self._order, *rest]
         for name, button in self._buttons.items():
-            button.setVisible(name in shown)
             if name in shown:
                 self._grid.addWidget(button, shown.index(name) // 5, shown.index(name) % 5)
+            button.setVisible(name in shown)
 
     def bench_set_unorderedEffectsVisible(self, visible: bool) -> None:
         self.__dict__.setdefault("_bench_values", {})["unorderedEffectsVisible"] = visible

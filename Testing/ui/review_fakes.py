@@ -109,7 +109,7 @@ class FakeReview:
         self.editing: Any = None
         self.edited_voxels = 0
         self.margin_mm, self.limit_lifted = 5.0, False
-        self.put_back = 0
+        self.put_back = self.put_back_voxels = 0
         self.offered: tuple[Any, ...] = ()
         self.alternatives_shown = False
         self.follow_views, self.all_readers = True, False

@@ -16,7 +16,6 @@ __all__ = [
     "a_reader",
     "draw",
     "fire",
-    "forgive_popups",
     "logic",
     "press",
     "review",
@@ -92,13 +91,6 @@ def fire(sender: Any, signature: str, *arguments: Any) -> None:
     for target in connected:
         target(*arguments[: accepted(target, len(arguments))])
     draw()
-
-
-def forgive_popups() -> None:
-    """Off-screen, a menu that comes up cannot be raised, and Qt says so; that is no fault of the panel."""
-    from qtbench import messages
-
-    messages.warnings[:] = [text for text in messages.warnings if not text.startswith("This plugin does not support")]
 
 
 def press(widget: Any, keys: str) -> None:

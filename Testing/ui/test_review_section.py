@@ -11,7 +11,7 @@ from fakes import QuietLogic, ScriptedUser
 from panel_fixtures import click_cell
 from review_fakes import FakeReview, FakeShown, conflict, many_regions, option, status
 from review_fixtures import *  # noqa: F403
-from review_fixtures import draw, fire, forgive_popups, press, shown_rows, type_into
+from review_fixtures import draw, fire, press, shown_rows, type_into
 
 
 def _choose(ui: Any, caption: str) -> None:
@@ -107,7 +107,7 @@ def test_an_edit_that_a_crash_left_can_be_taken_up_or_forgotten(
 ) -> None:
     draft = SimpleNamespace(
         region=SimpleNamespace(structure="Liver"),
-        drawn=SimpleNamespace(indices=range(321)),
+        drawn=range(321),
         effort=SimpleNamespace(edited=41.0),
         saved="2025-11-25T18:10:00+00:00",
     )
@@ -277,7 +277,6 @@ def test_a_region_is_reassigned_by_a_menu_of_the_other_experts(sections: Any, ui
     actions[1].trigger()
     menu.hide()
     draw()
-    forgive_popups()
     assert a_reader.named("reassign") == [("edge", "")]
     assert "reassigned to Boundary" in ui.decisionLabel.text
 

@@ -143,7 +143,7 @@ class EditingPart:
         self._margin.set(editing.lifted_reason() if lifted else "")
         ui.limitLabel.setText(editing.limit_text(review.margin_mm, lifted))
         ui.limitLabel.setStyleSheet("background-color: #f5d06f; color: #201600; font-weight: bold;" if lifted else "")
-        set_text(ui.editCountLabel, editing.count_text(review.edited_voxels))
+        set_text(ui.editCountLabel, editing.count_text(review.edited_voxels, review.put_back_voxels))
 
     def _structure(self) -> str:
         """Name of what is edited, as the segment has it."""

@@ -67,8 +67,8 @@ class ReadingPart:
         """Show the state."""
         ui, review, shown = self._ui, self._review, facts.shown
         set_text(ui.emptyReviewLabel, "" if shown is not None else reading.nothing_open())
-        case = "" if shown is None else reading.case_text(shown.case.folder.name, shown.volume_node.GetName())
-        ui.caseLabel.setText(case)
+        ui.caseLabel.setText("" if shown is None else reading.case_text(shown.volume_node.GetName()))
+        ui.caseLabel.setToolTip("" if shown is None else reading.case_tip(str(shown.case.folder)))
         busy = busy_reason(self._context.logic.job.state)
         for switch in self._switches:
             switch.set(busy)
@@ -93,7 +93,7 @@ class ReadingPart:
         ui.draftFrame.setVisible(draft is not None)
         if draft is not None:
             structure = facts.names.structure(draft.region.structure)
-            voxels = len(draft.drawn.indices)
+            voxels = len(draft.drawn)
             ui.draftLabel.setText(reading.draft_text(structure, voxels, draft.effort.edited, draft.saved))
             self._restore.set(_("Finish or discard the edit first.") if facts.editing else "")
 

@@ -27,11 +27,13 @@ def lifted_reason() -> str:
     return _("The limit is lifted.")
 
 
-def count_text(voxels: int) -> str:
-    """How much was drawn."""
+def count_text(voxels: int, put_back: int = 0) -> str:
+    """How much was drawn, and how much of that was beyond the limit."""
     if not voxels:
-        return _("Nothing is changed yet.")
-    return _("1 voxel changed.") if voxels == 1 else _("{voxels} voxels changed.").format(voxels=voxels)
+        text = _("Nothing is changed yet.")
+    else:
+        text = _("1 voxel changed.") if voxels == 1 else _("{voxels} voxels changed.").format(voxels=voxels)
+    return f"{text} {put_back_text(put_back)}".strip()
 
 
 def outcome_text(structure: str, changed: int | None, put_back: int) -> str:

@@ -32,9 +32,14 @@ def _caption(choice: ReaderChoice) -> str:
     return _("{name} ({role})").format(name=choice.name, role=choice.role) if choice.role else choice.name
 
 
-def case_text(folder: str, volume: str) -> str:
-    """Which case is reviewed."""
-    return _("Case {case} on {volume}").format(case=quoted(short(folder, 30)), volume=quoted(short(volume, 30)))
+def case_text(volume: str) -> str:
+    """Whose regions are reviewed: the scan's name."""
+    return _("Scan {volume}").format(volume=quoted(short(volume)))
+
+
+def case_tip(folder: str) -> str:
+    """Where the case is."""
+    return _("Case folder: {folder}").format(folder=folder)
 
 
 def nothing_open() -> str:
