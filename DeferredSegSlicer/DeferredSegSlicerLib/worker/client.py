@@ -1,7 +1,8 @@
 """Drives one worker from a program that must never wait: Slicer's main thread, with a timer that calls `poll`.
 
 Neither torch nor Qt is imported here. A job that fails, dies or hangs ends in exactly one call of
-`Callbacks.failed`; a cancelled one in `Callbacks.cancelled`; a good one in `Callbacks.result`.
+`Callbacks.failed`; a cancelled one in `Callbacks.cancelled`; a good one in `Callbacks.result`. Re-prompts go aside of
+jobs, see `aside`.
 """
 
 from __future__ import annotations
@@ -10,62 +11,24 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
 from ..resources import DEFAULT_BUNDLE
 from . import endings, staging
+from .aside import Aside, offers_reprompt
+from .callbacks import Callbacks as Callbacks
+from .callbacks import Patience as Patience
+from .callbacks import State as State
 from .checks import ProtocolError
 from .child import Child, ChildProcess
 from .environment import worker_environment, worker_interpreter
 from .log_file import LogFile
 from .protocol import Error, Heartbeat, Hello, Message, Options, Progress, Result, Segment, Shutdown
+from .reprompt_messages import Reprompt, RepromptOptions
 
 LIBRARY_FOLDER = Path(__file__).resolve().parents[2]
 """Folder of the package, from which `python -m DeferredSegSlicerLib.worker.server` finds it."""
-
-
-class State(Enum):
-    """Where a worker stands: not running, loading its packages, waiting for a job, or at work."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    READY = "ready"
-    BUSY = "busy"
-
-
-def _ignore(_: object) -> None:
-    """The callback of a user who does not want to know."""
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """What `poll` calls, on the thread that called it. Each may call the client again."""
-
-    ready: Callable[[Hello], None] = _ignore
-    progress: Callable[[Progress], None] = _ignore
-    result: Callable[[Result], None] = _ignore
-    failed: Callable[[Error], None] = _ignore
-    cancelled: Callable[[str], None] = _ignore
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the client waits, in seconds.
-
-    startup : until the worker says hello. A first import of torch from a cold or watched disk takes a minute.
-    silence : without any message, heartbeats included. Native code may hold the interpreter for some seconds.
-    standstill : a job without progress while the heartbeat goes on (a deadlock). One slice of a big network on a
-        slow CPU takes seconds, packing a large case a minute.
-    leave : for a worker that is asked to leave, before it is ended.
-    """
-
-    startup: float = 240.0
-    silence: float = 60.0
-    standstill: float = 900.0
-    leave: float = 1.0
 
 
 Launch = Callable[[Sequence[str], Mapping[str, str], Path, LogFile], Child]
@@ -113,6 +76,7 @@ class WorkerClient:
         self._child: Child | None = None
         self._hello: Hello | None = None
         self._job: Segment | None = None
+        self._aside = Aside(callbacks, lambda: self.log_path)
         self._stage = ""
         self._replaces = False
         self._waiting_failure: Error | None = None
@@ -136,6 +100,16 @@ class WorkerClient:
     def job(self) -> str | None:
         """Id of the job that was sent and has not ended, also while the worker is still starting."""
         return self._job.job if self._job else None
+
+    @property
+    def reprompting(self) -> str | None:
+        """Id of the re-prompt that was asked for and has no answer; the worker counts as ready meanwhile."""
+        return self._aside.job
+
+    @property
+    def offers_reprompt(self) -> bool | None:
+        """Whether the worker takes re-prompts; None while that is not known, since it has not said hello."""
+        return None if self._hello is None else offers_reprompt(self._hello)
 
     @property
     def log_path(self) -> str | None:
@@ -178,10 +152,11 @@ class WorkerClient:
         bundle : id of an installed bundle, or path of a bundle folder (with a separator in it).
         options : how to segment.
 
-        Raises RuntimeError if a job is running: one at a time.
+        Raises RuntimeError if a job is running: one at a time. A re-prompt gives way.
         """
         if self._job is not None:
             raise RuntimeError("the worker already has a job; wait for it or cancel it")
+        self._aside.give_way(self._child, "the worker has something to segment")
         image, prompts, experts, case = (os.path.abspath(os.fspath(p)) for p in (image, prompts, experts, case))
         job = uuid.uuid4().hex
         message = Segment(job, image, prompts, experts, case, _bundle_text(bundle), options or Options())
@@ -190,6 +165,44 @@ class WorkerClient:
         if self._child is not None:
             self._child.send(message)
         return message.job
+
+    def reprompt(
+        self,
+        case: str | os.PathLike[str],
+        bundle: str | os.PathLike[str],
+        structure: str,
+        region: str | os.PathLike[str],
+        answer: str | os.PathLike[str],
+        options: RepromptOptions | None = None,
+    ) -> str:
+        """Ask the network of a case again about one region, starting the worker if needed; returns the request's id.
+
+        `Callbacks.alternatives` or `Callbacks.no_alternatives` follows from `poll`. An earlier re-prompt without an
+        answer is forgotten.
+
+        Parameters
+        ----------
+        case : the case folder. bundle : the one that it was made with, as for `segment`. structure : id.
+        region, answer : files, see `reprompt_files`: the voxels, and where to write the labelings.
+
+        Raises RuntimeError if a job is running.
+        """
+        if self._job is not None:
+            raise RuntimeError("the worker has a job and cannot be asked about a region meanwhile")
+        self.forget()
+        case, region, answer = (os.path.abspath(os.fspath(p)) for p in (case, region, answer))
+        job = uuid.uuid4().hex
+        self._aside.ask(
+            Reprompt(job, case, _bundle_text(bundle), structure, region, answer, options or RepromptOptions())
+        )
+        self.start()
+        if self.offers_reprompt:
+            self._aside.send(self._hello, self._child)
+        return job
+
+    def forget(self) -> None:
+        """Nobody wants the answer to the re-prompt any more: no callback comes, and the worker soon leaves it."""
+        self._aside.forget(self._child)
 
     def cancel(self, restart: bool = True) -> None:
         """Throw the running job away: end the worker's whole process tree and remove what the job has written.
@@ -216,6 +229,7 @@ class WorkerClient:
         self._end_child()
         self._drop_job()
         self._waiting_failure = None
+        self._aside.give_way(None, "the worker was stopped")
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -242,7 +256,9 @@ class WorkerClient:
             self._take(message)
             if self._child is not child:  # a callback ended this worker: what else it said is void
                 return
-        self._look_after(child, now)
+        self._aside.send(self._hello, child)
+        if self._child is child:
+            self._look_after(child, now)
 
     def _server(self, log: LogFile) -> list[str]:
         server = [self.python, "-X", "faulthandler", "-m", "DeferredSegSlicerLib.worker.server", "--log", str(log.path)]
@@ -257,9 +273,12 @@ class WorkerClient:
             self._hello = message
             self._callbacks.ready(message)
         elif isinstance(message, Heartbeat):
-            if self._job and message.job == self._job.job and message.quiet_seconds > self._patience.standstill:
-                log = self.log_path or ""
-                self._fail(endings.standstill(message.quiet_seconds, self._stage, self._job.job, log))
+            mine = message.job is not None and message.job in (self.job, self._aside.job)
+            if mine and message.quiet_seconds > self._patience.standstill:
+                stage = self._stage if self._job else "reprompt"
+                self._fail(endings.standstill(message.quiet_seconds, stage, self.job, self.log_path or ""))
+        elif self._aside.take(message):
+            return
         elif isinstance(message, Error):
             self._take_error(message)
         elif self._job is None or not isinstance(message, Progress | Result) or message.job != self._job.job:
@@ -284,7 +303,8 @@ class WorkerClient:
     def _look_after(self, child: Child, now: float) -> None:
         code = child.exit_code()
         if code is not None:
-            self._fail(endings.death(code, self.job, child.log_path))
+            doing = "while it was asked about a region" if self._aside.job else ""
+            self._fail(endings.death(code, self.job, child.log_path, doing))
         elif self._hello is None and now - self._started_at > self._patience.startup:
             self._fail(endings.slow_start(now - self._started_at, self.python, self.job, child.log_path))
         else:
@@ -296,6 +316,7 @@ class WorkerClient:
         """End the worker and tell why. The next job starts a fresh one."""
         self._end_child()
         self._drop_job()
+        self._aside.drop(error)
         self._callbacks.failed(error)
 
     def _end_child(self) -> None:

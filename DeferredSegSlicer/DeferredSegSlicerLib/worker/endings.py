@@ -25,9 +25,12 @@ _MEMORY_ADVICE = (
 _CRASH_ADVICE = "Try again with the CPU as device; if it happens again, report it with the log file."
 
 
-def death(exit_code: int, job: str | None, log: str) -> Error:
-    """What to tell of a process that ended by itself; `exit_code` is negative for a signal, as `subprocess` has it."""
-    doing = "while segmenting" if job else "while it had nothing to do"
+def death(exit_code: int, job: str | None, log: str, doing: str = "") -> Error:
+    """What to tell of a process that ended by itself; `exit_code` is negative for a signal, as `subprocess` has it.
+
+    doing : "while ..."; without it, what can be told from the job.
+    """
+    doing = doing or ("while segmenting" if job else "while it had nothing to do")
     number = _signal_number(exit_code)
     if number is None:
         what, advice = _without_signal(exit_code)
@@ -56,7 +59,7 @@ def silence(seconds: float, job: str | None, log: str) -> Error:
     )
 
 
-def standstill(seconds: float, stage: str, job: str, log: str) -> Error:
+def standstill(seconds: float, stage: str, job: str | None, log: str) -> Error:
     """What to tell of a job that makes no progress although the worker's heartbeat goes on."""
     return Error(
         job,

@@ -1,4 +1,4 @@
-"""What the worker does: say what it can compute with, and turn one request into one case folder."""
+"""What the worker does: say what it can compute with, make a case of a request, answer questions about regions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from ..engine.devices import resolve_device, self_test
 from ..engine.segmentor import Segmentor
 from ..engine.versions import software_versions
 from .faults import explain, ran_out_of_memory
-from .protocol import Error, Hello, Options, Progress, Result, Segment, SelfTest
+from .protocol import REQUESTS, Error, Hello, Options, Progress, Result, Segment, SelfTest
+from .reprompt_messages import REQUESTS_KEY, Alternatives, NotWantedError, Reprompt
+from .reprompting import Reprompts
 from .staging import Staging, stamped
 
 Report = Callable[[Progress], None]
@@ -59,6 +61,7 @@ class Jobs:
     def __init__(self, log_path: str | None) -> None:
         self._log_path = log_path
         self._warm = Warm()
+        self._reprompts = Reprompts(self._warm)
         self._staging: Staging | None = None
 
     def hello(self, device: str) -> Hello:
@@ -66,7 +69,8 @@ class Jobs:
         begun = time.perf_counter()
         name, passed, message = _tested(device)
         test = SelfTest(passed, message, time.perf_counter() - begun)
-        return Hello(software_versions() | {"deferredseg": __version__}, name, test, os.getpid())
+        versions = software_versions() | {"deferredseg": __version__, REQUESTS_KEY: " ".join(REQUESTS)}
+        return Hello(versions, name, test, os.getpid())
 
     def warm_up(self, bundle: str, device: str) -> None:
         """Load a bundle before a job asks for it. What goes wrong is logged; the job that needs it will tell."""
@@ -78,20 +82,34 @@ class Jobs:
     def run(self, segment: Segment, report: Report) -> Result | Error:
         """Do a job; an error is an answer too."""
         begun = time.perf_counter()
+        self._reprompts.clear()
         try:
             timings = self._case(segment, report)
         except Exception as error:  # the one place where everything becomes a message
-            if ran_out_of_memory(error):
-                self._warm.clear()
-            return explain(error, segment.job, segment.options.device, self._log_path)
+            return self._explained(error, segment.job, segment.options.device)
         _log.info("job %s done in %.1f s", segment.job, time.perf_counter() - begun)
         return Result(segment.job, segment.case, timings | {"total": time.perf_counter() - begun})
+
+    def reprompt(self, request: Reprompt, report: Report) -> Alternatives | Error | None:
+        """Answer a question about a region; None if nobody wants the answer any more (`NotWantedError`)."""
+        try:
+            return self._reprompts.answer(request, report)
+        except NotWantedError:
+            return None
+        except Exception as error:  # as in run
+            return self._explained(error, request.job, request.options.device)
 
     def abandon(self) -> None:
         """Throw the running job's files away; called from another thread just before the process leaves."""
         staging = self._staging
         if staging is not None:
             staging.abandon()
+
+    def _explained(self, error: Exception, job: str, device: str) -> Error:
+        if ran_out_of_memory(error):
+            self._reprompts.clear()
+            self._warm.clear()
+        return explain(error, job, device, self._log_path)
 
     def _case(self, segment: Segment, report: Report) -> dict[str, float]:
         options, case = segment.options, Path(segment.case)

@@ -25,6 +25,7 @@ from .checks import (
     is_window,
 )
 from .lines import MAX_LINE_BYTES
+from .reprompt_messages import Alternatives, Forget, Reprompt, RepromptOptions
 
 PROTOCOL_VERSION = 1
 
@@ -39,7 +40,7 @@ WORKER_CODES = (
 )
 """What `Error.code` may be when the worker sends it."""
 
-CLIENT_CODES = ("not_started", "died", "hung")
+CLIENT_CODES = ("not_started", "died", "hung", "not_offered", "dropped")
 """Further codes that the client gives to its own user when the worker can no longer speak."""
 
 
@@ -219,7 +220,7 @@ class Shutdown:
     """Client to worker: leave now; a running job is thrown away."""
 
 
-Message = Hello | Segment | Progress | Result | Error | Heartbeat | Shutdown
+Message = Hello | Segment | Progress | Result | Error | Heartbeat | Shutdown | Reprompt | Forget | Alternatives
 
 _TYPES: Mapping[str, type[Any]] = {
     "hello": Hello,
@@ -229,8 +230,18 @@ _TYPES: Mapping[str, type[Any]] = {
     "error": Error,
     "heartbeat": Heartbeat,
     "shutdown": Shutdown,
+    "reprompt": Reprompt,
+    "forget": Forget,
+    "alternatives": Alternatives,
 }
-_NESTED: Mapping[str, type[Any]] = {"self_test": SelfTest, "options": Options}
+_NESTED: Mapping[str, Mapping[str, type[Any]]] = {
+    "hello": {"self_test": SelfTest},
+    "segment": {"options": Options},
+    "reprompt": {"options": RepromptOptions},
+}
+
+REQUESTS = ("forget", "reprompt", "segment", "shutdown")
+"""Types that a worker of this version takes; its hello lists them."""
 
 
 def encode(message: Message) -> bytes:
@@ -269,9 +280,9 @@ def decode(line: bytes) -> Message:
         raise ProtocolError(f"the message speaks protocol {version!r:.40}, this program speaks {PROTOCOL_VERSION}")
     if not isinstance(kind, str) or kind not in _TYPES:
         raise ProtocolError(f"message type {kind!r:.60} is not known, expected one of {', '.join(_TYPES)}")
-    for name in _NESTED.keys() & values.keys():
-        if isinstance(values[name], dict):
-            values[name] = _build(_NESTED[name], values[name], f'"{name}" of a "{kind}" message')
+    for name, inner in _NESTED.get(kind, {}).items():
+        if isinstance(values.get(name), dict):
+            values[name] = _build(inner, values[name], f'"{name}" of a "{kind}" message')
     message: Message = _build(_TYPES[kind], values, f'a "{kind}" message')
     return message
 

@@ -23,6 +23,7 @@ from . import process_tree
 from .channel import Channel, ClientGoneError
 from .checks import ProtocolError
 from .protocol import Error, Heartbeat, Message, Progress, Segment, Shutdown
+from .reprompt_messages import Forget, NotWantedError, Reprompt
 
 if TYPE_CHECKING:
     from .jobs import Jobs
@@ -70,7 +71,8 @@ class Server:
         self._device = device
         self._warm = warm
         self._log_path = log_path
-        self._inbox: queue.SimpleQueue[Segment] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Segment | Reprompt] = queue.SimpleQueue()
+        self._forgotten: set[str] = set()
         self._jobs: Jobs | None = None
         self._job: str | None = None
         self._moved_at = time.monotonic()
@@ -100,15 +102,26 @@ class Server:
             self._jobs.warm_up(self._warm, self._device)
         return None
 
-    def _do(self, segment: Segment) -> None:
+    def _do(self, request: Segment | Reprompt) -> None:
         if self._jobs is None:
             raise AssertionError("a job before hello")
-        self._throttle, self._moved_at, self._job = Throttle(), time.monotonic(), segment.job
+        self._throttle, self._moved_at, self._job = Throttle(), time.monotonic(), request.job
+        answer: Message | None
         try:
-            answer = self._jobs.run(segment, self._progress)
+            if isinstance(request, Segment):
+                answer = self._jobs.run(request, self._progress)
+            else:
+                answer = self._jobs.reprompt(request, self._reprompt_progress)
         finally:
             self._job = None
-        self._send(answer)
+        self._forgotten.discard(request.job)
+        if answer is not None:
+            self._send(answer)
+
+    def _reprompt_progress(self, progress: Progress) -> None:
+        if progress.job in self._forgotten:
+            raise NotWantedError
+        self._progress(progress)
 
     def _progress(self, progress: Progress) -> None:
         self._moved_at = time.monotonic()
@@ -123,8 +136,10 @@ class Server:
 
     def _listen(self) -> None:
         for message in self._channel.receive():
-            if isinstance(message, Segment):
+            if isinstance(message, Segment | Reprompt):
                 self._inbox.put(message)
+            elif isinstance(message, Forget):
+                self._forgotten.add(message.job)
             elif isinstance(message, Shutdown):
                 self._leave()
             else:
