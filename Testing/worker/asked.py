@@ -1,4 +1,7 @@
-"""A stand-in for a server that takes re-prompts, and misbehaves on request: `python asked.py BEHAVIOR`."""
+"""A stand-in for a server that takes re-prompts, and misbehaves on request: `python asked.py BEHAVIOR [FILE]`.
+
+With a FILE, what it forgot is noted in it, a line each.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,26 @@ def answer(request: dict[str, Any], file: str | None = None) -> None:
     say("alternatives", job=request["job"], file=file or request["answer"], count=0, timings={"reprompt": 0.5})
 
 
+def label_all(request: dict[str, Any], structure: str) -> None:
+    """One labeling: the whole region is the first structure."""
+    voxels = json.loads(Path(request["region"]).read_text(encoding="utf-8"))["voxels"]
+    labels = [n for gap, length in zip(voxels[::2], voxels[1::2], strict=True) for n in (gap, length, 1)]
+    case = json.loads((Path(request["case"]) / "case.json").read_text(encoding="utf-8"))["id"]
+    one = {"name": "re-prompt: mask 3", "changed": 1, "labels": labels}
+    content = {"schema": 1, "case": case, "structure": structure, "alternatives": [one], "refused": {}}
+    Path(request["answer"]).write_text(json.dumps(content), encoding="utf-8")
+    say("alternatives", job=request["job"], file=request["answer"], count=1, timings={})
+
+
 def behave(behavior: str, request: dict[str, Any]) -> None:
     """What the test wants to see the client cope with, for a re-prompt."""
     job = request["job"]
     if behavior == "answer":
         answer(request)
+    elif behavior == "label all":
+        label_all(request, request["structure"])
+    elif behavior == "label another":
+        label_all(request, "another")
     elif behavior == "other file":
         answer(request, request["answer"] + "-of-somebody-else")
     elif behavior == "error":
@@ -69,6 +87,9 @@ def main() -> None:
             return
         if request["type"] == "forget":
             _forgotten.add(request["job"])
+            if len(sys.argv) > 2:
+                with Path(sys.argv[2]).open("a", encoding="utf-8") as notes:
+                    notes.write(request["job"] + "\n")
         else:
             threading.Thread(target=work, args=(request,), daemon=True).start()
 
