@@ -23,6 +23,9 @@ BUSY_MS, IDLE_MS = 20, 200
 
 _WAIT_SECONDS = 0.005
 
+_BREATH_SECONDS = 0.001
+"""At every tick the worker's reader, writer and log threads get the interpreter for a moment, see `steps`."""
+
 _log = logging.getLogger(__name__)
 
 OnProgress = Callable[[JobStatus], None]
@@ -135,6 +138,7 @@ class Jobs:
             return
         self._within_tick = True
         try:
+            time.sleep(_BREATH_SECONDS)
             worker = self._look_after_worker()
             if self.run is not None:
                 self._turn(self.run)

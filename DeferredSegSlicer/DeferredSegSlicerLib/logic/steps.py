@@ -14,8 +14,12 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-TURN_SECONDS = 0.015
-"""Steps follow each other within a turn until so much time is used up."""
+TURN_SECONDS = 0.012
+"""Steps follow each other within a turn, and a turn waits for a thread, until so much time is used up.
+
+The waiting matters: Slicer's event loop does not let go of the Python interpreter while it is idle, so that a thread
+gets on only while Python code on the main thread waits for something.
+"""
 
 
 class Promise(Generic[T]):
@@ -33,6 +37,9 @@ class Promise(Generic[T]):
 
     def begin(self) -> None:
         """Called when somebody starts to wait."""
+
+    def wait(self, seconds: float) -> None:
+        """Give a thread that works on it so much time."""
 
     def keep(self, result: T) -> None:
         """Here is the result. Only the first answer counts."""
@@ -70,12 +77,17 @@ class Background(Promise[T]):
         self._abandoned = abandoned
         self._lock = threading.Lock()
         self._unwanted = False
+        self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="DeferredSegSlicer work", daemon=True)
         self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Let the thread have the interpreter for so long, or until it is done."""
+        self._done.wait(seconds)
 
     def abandon(self) -> None:
         """Nobody waits any more. A thread cannot be stopped; what it leaves is cleaned up when it ends."""
@@ -94,6 +106,7 @@ class Background(Promise[T]):
         else:
             with self._lock:
                 self.keep(result)
+        self._done.set()
         if self._unwanted and self._abandoned is not None:
             self._abandoned()
 
@@ -118,8 +131,12 @@ class Runner(Generic[T]):
 
     def turn(self) -> None:
         """Go on for a while, if there is anything to do. What a step raises goes through and ends the work."""
-        began = time.perf_counter()
-        while not self.finished and (self._waiting is None or self._waiting.ended):
+        end = time.perf_counter() + self._seconds
+        while not self.finished:
+            if self._waiting is not None and not self._waiting.ended:
+                self._waiting.wait(end - time.perf_counter())
+                if not self._waiting.ended:
+                    return
             self._within = True
             try:
                 self._step()
@@ -130,7 +147,7 @@ class Runner(Generic[T]):
             if self._waiting is NEXT_TURN:
                 self._waiting = None
                 return
-            if time.perf_counter() - began > self._seconds:
+            if time.perf_counter() > end:
                 return
 
     def close(self) -> None:
