@@ -116,6 +116,7 @@ class FakeReview:
         self.is_saved = True
         self.decided: list[tuple[str, RegionStatus]] = []
         self.exported: Any = None
+        self._lines = 0
         self.dicom_reason = "this scan was not loaded from Slicer's DICOM database"
 
     # Reader
@@ -141,9 +142,9 @@ class FakeReview:
         if self.reader is None:
             return None
         me = SimpleNamespace(active=tuple(self.decided))
-        rows = {row.region.id: row.status for row in self.table.all_rows}
+        head = SimpleNamespace(sha=str(self._lines))
         state = SimpleNamespace(
-            readers=(), of=lambda _id: me, statuses_of=lambda regions: [rows[r.id] for r in regions]
+            layers=(SimpleNamespace(entries=(head,)),), readers=(), of=lambda _id: me, statuses_of=self._statuses_of
         )
         return SimpleNamespace(state=state)
 
@@ -272,6 +273,7 @@ class FakeReview:
             return False
         else:
             region_id, before = self.decided.pop()
+            self._lines += 1
             row = self.table.go_to(region_id)
             self.table.set_statuses([row.rank], [before])
         self.changed.emit()
@@ -380,7 +382,12 @@ class FakeReview:
     def set_states(self, states: dict[int, RegionStatus]) -> None:
         """Give rows other states, by rank."""
         self.table.set_statuses(list(states), list(states.values()))
+        self._lines += 1
         self.changed.emit()
+
+    def _statuses_of(self, regions: Sequence[Region]) -> list[RegionStatus]:
+        found = {row.id: row.status for row in self.table.all_rows}
+        return [found[r.id] for r in regions]
 
     def _note(self, *call: Any) -> None:
         self.calls.append(call)
@@ -405,6 +412,7 @@ class FakeReview:
             self.changed.emit()
             raise NotSavedError("the decision could not be written: the disk is full")
         self.decided.append((row.id, row.status))
+        self._lines += 1
         self.table.set_statuses([row.rank], [replace(after, voxels=after.voxels)])
         self.is_saved = False
         self.changed.emit()

@@ -24,7 +24,7 @@ class Unreviewed:
     """Counts for the shown case, of all readers together."""
 
     def __init__(self) -> None:
-        self._asked: tuple[Any, Any] = (None, None)
+        self._asked: tuple[Any, Any] = (None, None)  # heads of the journals, regions
         self._found: Left | None = None
 
     def of(self, session: ReviewSession | None, shown: Any, has_journals: bool) -> Left | None:
@@ -36,8 +36,10 @@ class Unreviewed:
         state = None if session is None else session.state
         if state is None and has_journals:
             self._asked, self._found = (None, None), None
-        elif self._asked[0] is not state or self._asked[1] is not regions:
-            self._asked = (state, regions)
+            return None
+        heads = () if state is None else tuple(layer.entries[-1].sha for layer in state.layers)
+        if self._asked[0] != heads or self._asked[1] is not regions:
+            self._asked = (heads, regions)
             left = list(regions)
             if state is not None:
                 statuses = state.statuses_of(regions)
