@@ -216,6 +216,20 @@ def test_two_readers_who_disagree_are_a_conflict_that_one_of_them_can_settle(a_b
     assert np.allclose(highlighted(bench), places_of(conflict.indices, bench), atol=1e-4)
     names = [option.name for option in review.alternatives()]
     assert names[:2] == ["Dr. B", "Lesion extent"], "what the readers drew is on offer first"
+    review.accept()
+    assert review.conflicts == () and np.array_equal(bench.labels, model), "the model was right after all"
+    review.undo()
+    assert len(review.conflicts) == 1
+    review.go_to_conflict(0)
+    review.start_edit()
+    half = np.zeros(model.shape, bool)
+    half.reshape(-1)[conflict.indices[::2]] = True
+    bench.paint(half)
+    review.finish_edit()
+    assert review.conflicts == () and np.all(bench.labels.reshape(-1)[conflict.indices[::2]] == 1)
+    review.undo()
+    review.go_to_conflict(0)
+    review.alternatives()
     review.take(2)
     assert review.conflicts == () and review.conflict is None
     assert np.all(bench.labels.reshape(-1)[conflict.indices] == 1)

@@ -54,7 +54,6 @@ class CorrectedCopy:
         with one_event(self._node):
             self._node.SetAttribute(CASE_ID_ATTRIBUTE, case.id)
             place_beside(scene, self._node, volume_node, ROLE_CORRECTED)
-            self._node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
         self.fill(labels)
 
     @property

@@ -129,8 +129,7 @@ class RegionFocus:
         empty = np.zeros((1, 1, 1), dtype=bool)
         # A labelmap for each: of segments that share one, Slicer draws a label value in one way alone.
         self._patches = {
-            segment_id: new_patch(self._volume, self._alignment, nothing, empty)
-            for segment_id in (REGION, EDGE, LIMIT)
+            segment_id: new_patch(self._volume, self._alignment, nothing, empty) for segment_id in (REGION, EDGE, LIMIT)
         }
         segmentation, display = self._node.GetSegmentation(), self._node.GetDisplayNode()
         colors = {REGION: EDGE_COLOR, EDGE: EDGE_COLOR, LIMIT: LIMIT_COLOR}

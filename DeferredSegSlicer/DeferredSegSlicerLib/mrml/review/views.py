@@ -81,9 +81,6 @@ def go_to(scene: Any, place: Place, zoom: bool = True) -> None:
     """
     for node in _nodes(scene, _SLICE_CLASS):
         with one_event(node):
-            x, y, z = node.GetXYZOrigin()
-            if (x, y) != (0, 0):
-                node.SetXYZOrigin(0, 0, z)
             node.JumpSliceByCentering(*place.center.tolist())
             if zoom:
                 _zoom_slice(node, place)
