@@ -62,6 +62,11 @@ class Walk:
         return self.table.rows
 
     @property
+    def order(self) -> tuple[str, bool]:
+        """By what the rows are sorted, a key of `table.SORT_KEYS`, and whether in descending order."""
+        return self._order
+
+    @property
     def current(self) -> Row | None:
         """The row where the reader is; None in an empty worklist."""
         return self.table.current

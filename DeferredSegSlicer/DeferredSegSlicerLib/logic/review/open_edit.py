@@ -165,7 +165,7 @@ class OpenEdit:
             news = True
         return news
 
-    def finish(self, effort: Effort, settle: bool) -> EditOutcome:
+    def finish(self, effort: Effort, settle: bool, note: str = "") -> EditOutcome:
         """Record what was drawn, within the limit; what lies beyond is put back.
 
         Raises
@@ -179,7 +179,7 @@ class OpenEdit:
             return EditOutcome(None, self.put_back + drawn.put_back)
         try:
             change = self._session.edit(
-                drawn.labels, self._region, limit=self.limit, box=drawn.box, effort=effort, settle=settle
+                drawn.labels, self._region, limit=self.limit, box=drawn.box, effort=effort, settle=settle, note=note
             )
         except BadInputError:
             if self._session.unsaved:  # it is decided again when the reader is done again

@@ -70,12 +70,12 @@ class ReviewLogic(ReviewWalk):
         """The reader leaves the region undecided."""
         return self._decide("skip", reason=reason, note=note)
 
-    def take(self, number: int) -> Change:
+    def take(self, number: int, note: str = "") -> Change:
         """Take a labeling that is on offer, by its key."""
         desk = self._able_desk()
         if not desk.offers.options:
             self.alternatives(draw=False)
-        return self._decide("take", desk.offers.option(number).alternative)
+        return self._decide("take", desk.offers.option(number).alternative, note=note)
 
     def undo(self) -> bool:
         """Take back this reader's last decision and go to where it was; False if there is none.
@@ -171,10 +171,10 @@ class ReviewLogic(ReviewWalk):
         self.changed.emit()
         return edit.handles
 
-    def finish_edit(self) -> EditOutcome:
+    def finish_edit(self, note: str = "") -> EditOutcome:
         """Record what was drawn; if it cannot be, the edit stays open with all that was drawn."""
         edit, desk = self._open_edit(), self._at_desk()
-        outcome = edit.finish(self._watch.spent(), settle=desk.conflict is not None)
+        outcome = edit.finish(self._watch.spent(), settle=desk.conflict is not None, note=note)
         self._close_edit(desk)
         if outcome.change is not None:
             self._watch.reset()

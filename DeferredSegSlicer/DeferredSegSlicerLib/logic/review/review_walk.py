@@ -32,6 +32,11 @@ class ReviewWalk(ReviewLife):
         return None if self._desk is None else self._desk.region
 
     @property
+    def order(self) -> tuple[str, bool]:
+        """By what the rows are sorted, and whether in descending order."""
+        return ("worst", False) if self._desk is None else self._desk.session.order
+
+    @property
     def row_filter(self) -> RowFilter:
         """Which rows are shown."""
         return RowFilter() if self._desk is None else self._desk.session.table.row_filter
