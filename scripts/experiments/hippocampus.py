@@ -69,6 +69,11 @@ ABLATIONS = {
     # terms of the loss
     "no-coherence": Run("consistent", {"loss": {"coherence": 0.0}}),
     "no-balance": Run("consistent", {"loss": {"load_balance": 0.0}}),
+    # the same terms where the head does not start from the network's confidence
+    "factorised-no-coherence": Run("consistent", {"head": {"answers": "routing"}, "loss": {"coherence": 0.0}}),
+    "factorised-coherence-x10": Run("consistent", {"head": {"answers": "routing"}, "loss": {"coherence": 1.0}}),
+    "factorised-no-balance": Run("consistent", {"head": {"answers": "routing"}, "loss": {"load_balance": 0.0}}),
+    "factorised-balance-x10": Run("consistent", {"head": {"answers": "routing"}, "loss": {"load_balance": 10.0}}),
     # what is published
     "released-double-sigmoid": Run(
         "released", {"loss": {"double_sigmoid": True}, "options": {"segmentation": "cross-entropy"}}
