@@ -89,6 +89,52 @@ def test_the_options_say_what_they_would_change(a_bench: MakeBench) -> None:  # 
         assert [o.name for o in review.alternatives()] == ["tighter", "wider", "fill", "drop"]
 
 
+def test_what_nobody_has_settled_is_counted_over_all_readers(a_bench: MakeBench) -> None:  # noqa: F811
+    bench = a_bench()
+    review = bench.review
+    review.begin("extent")
+    block_ml = 6 * 8 * 3 * bench.case.geometry.voxel_ml
+    assert review.unreviewed == (12, pytest.approx(12 * block_ml))
+    review.accept()
+    review.next_open()
+    review.skip()
+    review.next_open()
+    review.alternatives()
+    review.take(1, note="a clear case")
+    assert review.unreviewed == (10, pytest.approx(10 * block_ml)), "a skipped region is not settled"
+    review.undo()
+    assert review.unreviewed.regions == 11
+    with ReviewSession(bench.case, bench.module.shown.worklist, Reader("colleague"), 1.0) as other:
+        other.accept(other.table.all_rows[5].region)
+    bench.time += 5
+    bench.wait(0.3)
+    assert review.unreviewed.regions == 10
+    bench.module.set_budget(0.01)
+    total = len(review.rows)
+    assert review.unreviewed.regions < total < 12
+    session = review.session
+    settled = [s.state in ("accepted", "edited") for s in session.state.statuses_of([r.region for r in review.rows])]
+    assert review.unreviewed.regions == settled.count(False)
+
+
+def test_notes_are_kept_with_every_kind_of_decision(a_bench: MakeBench) -> None:  # noqa: F811
+    bench = a_bench()
+    review = bench.review
+    review.begin("extent")
+    decide: tuple[Callable[[], Any], ...] = (
+        lambda: review.accept(note="a note"),
+        lambda: review.reassign("boundary", note="a note"),
+        lambda: review.skip("motion", note="a note"),
+        lambda: review.take(1, note="a note"),
+    )
+    for act in decide:
+        assert act().entry.decision.note == "a note"
+        review.next_open()
+    review.start_edit()
+    bench.paint(np.ones(bench.case.geometry.shape, bool))
+    assert review.finish_edit(note="a note").change.entry.decision.note == "a note"
+
+
 def test_looking_around_and_deciding_take_time_that_is_kept(a_bench: MakeBench) -> None:  # noqa: F811
     bench = a_bench()
     review = bench.review

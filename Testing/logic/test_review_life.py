@@ -111,6 +111,7 @@ def test_the_reader_of_the_last_time_is_remembered_and_is_where_the_reader_was(a
     assert review.remembered == "" and review.resume() is False and not review.active
     review.begin("Dr. Ada Weiß / ward 3")
     bench.module.set_budget(0.5)
+    assert review.order == ("worst", False)
     review.sort("error", True)
     review.show(expert="normal")
     review.go_to(review.rows[2].id)
@@ -123,7 +124,7 @@ def test_the_reader_of_the_last_time_is_remembered_and_is_where_the_reader_was(a
     assert again.remembered == "Dr. Ada Weiß / ward 3" and again.resume()
     assert again.reader.id == "Dr. Ada Weiß / ward 3"
     assert (again.current.id, [row.id for row in again.rows], bench.module.shown.budget) == place
-    assert again.row_filter.expert == "normal"
+    assert again.row_filter.expert == "normal" and again.order == ("error", True)
 
 
 def test_experts_and_everybody_with_a_journal_can_be_chosen(a_bench: MakeBench) -> None:  # noqa: F811

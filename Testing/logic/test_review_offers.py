@@ -126,6 +126,25 @@ def test_a_network_that_fails_leaves_the_stored_maps(a_bench: MakeBench) -> None
     assert [o.name for o in review.offered] == ["tighter", "wider", "fill", "drop"]
 
 
+def test_a_slow_network_keeps_no_key_from_the_reader_for_long(a_bench: MakeBench) -> None:  # noqa: F811
+    bench = a_bench()
+    review, network = bench.review, Network()
+    review.set_reprompt(network)
+    review.begin("extent")
+    review.alternatives()
+    bench.wait(0.3)
+    assert len(review.offered) == 2
+    bench.time += 3
+    bench.wait(0.3)
+    names = ["tighter", "wider", "fill", "drop"]
+    assert [o.name for o in review.offered] == names
+    assert preview_node(bench).GetSegmentation().GetNumberOfSegments() == 4
+    half = np.ones(len(review.region.indices), np.uint8)
+    half[::2] = 0
+    network.answer(half)
+    assert [o.name for o in review.offered] == names, "no key changes its meaning under the reader's finger"
+
+
 def test_an_answer_that_comes_too_late_is_not_for_the_next_region(a_bench: MakeBench) -> None:  # noqa: F811
     bench = a_bench()
     review, network = bench.review, Network()

@@ -18,10 +18,11 @@ from ...mrml.review.focus import RegionFocus
 from ...mrml.review.previews import Previews
 from ..observers import Observers
 from ..shown_case import ShownCase
-from .lists import RememberedLists, lists_of
+from .lists import lists_of
 from .offers import Offers, Option, Reprompt
 from .open_edit import OpenEdit
 from .scene_copy import SceneCopy
+from .tally import Tally
 
 
 class Desk:
@@ -53,13 +54,13 @@ class Desk:
         self.edit: OpenEdit | None = None
         self.before = views.remember(scene)
         self.scene_copy = SceneCopy(scene, shown.case, clock)
-        self._lists: RememberedLists | None = None
+        self.tally = Tally(session)
         self._work = shown.worklist
         self._observers = Observers()
         self._previews = Previews(scene, shown.volume_node, shown.alignment)
         self.copy = self._new_copy()
         self.focus = self._new_focus()
-        self.offers = Offers(shown.case, session.state.model.volume, self._previews, reprompt, changed)
+        self.offers = Offers(shown.case, session.state.model.volume, self._previews, reprompt, changed, clock)
 
     @property
     def region(self) -> Region | None:
@@ -102,10 +103,13 @@ class Desk:
         self.offers.clear()
         if not self.copy.in_scene:
             self._renew_copy()
+            self.tally.forget()
         elif change is None:
             self.copy.fill(self.session.labels)
             self._retag(touched_labels(self.session.view))
+            self.tally.forget()
         else:
+            self.tally.decided(change.voxels)
             self.copy.update(self.session.labels, change.voxels)
             self._retag(self._touched_by(change))
         self.scene_copy.touch()

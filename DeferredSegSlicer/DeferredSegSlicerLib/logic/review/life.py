@@ -304,6 +304,7 @@ class ReviewLife:
                 self.changed.emit()
             return
         desk.scene_copy.tick()
+        desk.offers.tick(desk.session.labels)
         if self._offers_due and desk.offers.ready and desk.region is not None and not self.read_only:
             self._offers_due = False
             desk.find_offers()

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 CONTEXT_MM = 60.0
 """A preview shows the structure so far around the region; its line ends there too, outside the zoomed views."""
 
+PATIENCE_SECONDS = 3.0
+"""So long two keys are kept for what the network may propose; then they go to the rest from the maps."""
+
 _NAP = 0.002
 
 _ALWAYS = ("tighter", "wider")
-"""Offered at once while re-prompting is still at work; the others have the places that it leaves."""
+"""Offered at once while the network is still at work; the others have the places that it leaves."""
 
 
 class Reprompt(Protocol):
@@ -80,9 +83,11 @@ class Offers:
         previews: Previews,
         reprompt: Reprompt | None,
         changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._case, self._model, self._previews, self._reprompt = case, model, previews, reprompt
-        self._changed = changed
+        self._changed, self._clock = changed, clock
+        self._since, self._late = 0.0, False
         self._map: Background[NDArray[np.uint8]] = Background(case.probability)
         self._map.begin()
         self._region: Region | None = None
@@ -117,13 +122,21 @@ class Offers:
         self.clear()
         self._region = region
         self._from_maps = alternatives(region, self._case, self._model, self._map.result(), extra)
-        self._proposed = None
+        self._proposed, self._late, self._since = None, False, self._clock()
         if self._reprompt is None or extra:
             self._proposed = ()
         else:
             self._stop = self._reprompt(region, lambda found: self._on_proposed(region, labels, found))
         self._arrange(labels)
         return self.options
+
+    def tick(self, labels: NDArray[np.uint8]) -> None:
+        """Offer all there is once the network has had its time; what it proposes later has the keys that are left."""
+        if self._region is None or self._proposed is not None or self._late:
+            return
+        if self._clock() - self._since >= PATIENCE_SECONDS:
+            self._late = True
+            self._show_anew(labels)
 
     def option(self, number: int) -> Option:
         """The option of a key; raises BadInputError if there is none."""
@@ -163,6 +176,9 @@ class Offers:
             for c in changed
         )
         self._stop = None
+        self._show_anew(labels)
+
+    def _show_anew(self, labels: NDArray[np.uint8]) -> None:
         self._arrange(labels)
         if self._drawn:
             self.draw(labels)
@@ -173,8 +189,8 @@ class Offers:
         assert self._region is not None
         first = [a for a in self._from_maps if a.name in _ALWAYS]
         last = [a for a in self._from_maps if a.name not in _ALWAYS]
-        if self._proposed == ():
-            wanted = list(self._from_maps)
+        if self._late or self._proposed == ():
+            wanted = [*self._from_maps, *(self._proposed or ())]
         else:
             wanted = first if self._proposed is None else [*first, *self._proposed, *last]
         distinct: list[LabelAlternative] = []

@@ -9,6 +9,7 @@ from ...core.review.status import State
 from ...mrml.review import views
 from .desk import Desk
 from .life import NOBODY, ReviewLife
+from .tally import Unreviewed
 
 
 class ReviewWalk(ReviewLife):
@@ -40,6 +41,11 @@ class ReviewWalk(ReviewLife):
     def row_filter(self) -> RowFilter:
         """Which rows are shown."""
         return RowFilter() if self._desk is None else self._desk.session.table.row_filter
+
+    @property
+    def unreviewed(self) -> Unreviewed:
+        """How many regions of the worklist nobody has settled, all readers together, and how many ml they are."""
+        return Unreviewed(0, 0.0) if self._desk is None else self._desk.tally.count()
 
     @property
     def progress(self) -> Progress:
