@@ -259,11 +259,11 @@ class FakeReview:
     def reassign(self, expert_id: str, note: str = "") -> Any:
         return self._decide("reassign", status("reassigned", (expert_id,), (self._who,)), expert_id, note)
 
-    def take(self, number: int) -> Any:
+    def take(self, number: int, note: str = "") -> Any:
         name = next((option.name for option in self.offered if option.number == number), None)
         if name is None:
             raise BadInputError(f"there is no labeling {number} on offer for this region")
-        return self._decide("take", status("edited", readers=(self._who,)), number, name=name)
+        return self._decide("take", status("edited", readers=(self._who,)), number, note, name=name)
 
     def undo(self) -> bool:
         self._note("undo")
@@ -315,8 +315,8 @@ class FakeReview:
         self.limit_lifted = lifted
         self.changed.emit()
 
-    def finish_edit(self) -> EditOutcome:
-        self._note("finish_edit")
+    def finish_edit(self, note: str = "") -> EditOutcome:
+        self._note("finish_edit", note)
         if self.full:
             raise NotSavedError("the disk is full")
         self.editing, drawn = None, self.edited_voxels

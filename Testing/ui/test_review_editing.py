@@ -125,7 +125,7 @@ def test_done_records_and_goes_on(sections: Any, ui: Any, editable: FakeReview) 
     editable.put_back = 12
     ui.doneEditButton.click()
     draw()
-    assert editable.named("finish_edit") == [()] and not ui.editFrame.visible and ui.listWidget.visible
+    assert editable.named("finish_edit") == [("",)] and not ui.editFrame.visible and ui.listWidget.visible
     assert ui.decisionLabel.text == (
         "Region 1: Liver corrected, 231 voxels differ from the model. 12 voxels drawn beyond the limit were put back."
     )
@@ -190,11 +190,23 @@ def test_the_margin_is_kept_and_a_lifted_limit_is_a_warning(ui: Any, editable: F
 def test_next_while_editing_records_the_edit(sections: Any, ui: Any, editable: FakeReview) -> None:
     ui.editButton.click()
     editable.edited_voxels = 5
+    ui.noteEdit.setText("vessel")
     draw()
     ui.nextButton.click()
     draw()
-    assert editable.named("finish_edit") == [()] and not ui.editFrame.visible
+    assert editable.named("finish_edit") == [("vessel",)] and not ui.editFrame.visible
     assert not _editor(sections).bench_shortcuts
+    assert ui.noteEdit.text == "" and ui.decisionLabel.text.startswith("Region 1: Liver corrected")
+    assert ui.regionLabel.text.startswith("Region 2")
+
+
+def test_next_stays_where_the_edit_cannot_be_written(sections: Any, ui: Any, editable: FakeReview) -> None:
+    ui.editButton.click()
+    editable.edited_voxels, editable.full = 5, True
+    ui.nextButton.click()
+    draw()
+    assert not editable.named("next") and ui.editFrame.visible and _editor(sections).bench_shortcuts
+    assert "disk is full" in ui.decisionLabel.text
 
 
 def test_ctrl_shift_e_ends_an_edit(ui: Any, a_host: Any, editable: FakeReview) -> None:
@@ -205,7 +217,7 @@ def test_ctrl_shift_e_ends_an_edit(ui: Any, a_host: Any, editable: FakeReview) -
     draw()
     QTest.keyClick(a_host, QtCore.Qt.Key_E, QtCore.Qt.ControlModifier | QtCore.Qt.ShiftModifier)
     draw()
-    assert editable.named("finish_edit") == [()]
+    assert editable.named("finish_edit") == [("",)]
 
 
 def test_an_unfinished_edit_opens_the_editor(sections: Any, ui: Any, editable: FakeReview) -> None:

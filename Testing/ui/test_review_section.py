@@ -340,7 +340,7 @@ def test_labelings_are_buttons_with_their_lines_color(ui: Any, a_reader: FakeRev
     assert ui.alternative2Button.icon.pixmap(14, 14).toImage().pixelColor(7, 7).name() == "#00e6ff"
     ui.alternative2Button.click()
     draw()
-    assert a_reader.named("take") == [(2,)] and "Wider" in ui.decisionLabel.text
+    assert a_reader.named("take") == [(2, "")] and "Wider" in ui.decisionLabel.text
 
 
 def test_their_lines_can_be_hidden_and_that_is_remembered(ui: Any, a_reader: FakeReview, services: Any) -> None:
@@ -363,7 +363,7 @@ def test_single_letters_decide_and_walk(ui: Any, a_host: Any, a_reader: FakeRevi
     assert [call[0] for call in a_reader.calls] == ["next", "previous", "accept", "skip"]
     a_reader.offered = (option(1, "tighter", -0.4, (1.0, 1.0, 0.0)),)
     press(a_host, "1")
-    assert a_reader.named("take") == [(1,)]
+    assert a_reader.named("take") == [(1, "")]
 
 
 def test_letters_that_are_typed_into_a_field_decide_nothing(ui: Any, a_reader: FakeReview) -> None:

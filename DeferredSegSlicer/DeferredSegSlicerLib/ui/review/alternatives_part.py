@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..tables import swatch
 from ..widgets import Switch, quiet, set_text
 from .asking import Asking
+from .deciding_part import DecidingPart
 from .facts import Facts
 from .presenters import alternatives, deciding
 
@@ -24,13 +25,14 @@ _ON, _OFF = "on", "off"
 class AlternativesPart:
     """Four buttons and *Show their lines*.
 
-    went : called with a sentence when one was taken.
+    deciding_part : has the reader's note, and goes on when one was taken.
     """
 
     def __init__(
-        self, ui: Any, services: Services, review: ReviewLogic, asking: Asking, went: Callable[[str], None]
+        self, ui: Any, services: Services, review: ReviewLogic, asking: Asking, deciding_part: DecidingPart
     ) -> None:
-        self._ui, self._services, self._review, self._asking, self._went = ui, services, review, asking, went
+        self._ui, self._services, self._review, self._asking = ui, services, review, asking
+        self._deciding = deciding_part
         self._buttons = (ui.alternative1Button, ui.alternative2Button, ui.alternative3Button, ui.alternative4Button)
         for number, button in enumerate(self._buttons, 1):
             button.connect("clicked()", self.taker(number))
@@ -44,9 +46,9 @@ class AlternativesPart:
         def take() -> None:
             with self._asking.asked():
                 name = next((option.name for option in self._review.offered if option.number == number), "")
-                change = self._review.take(number)
+                change = self._review.take(number, note=self._deciding.note())
                 name = name or getattr(change.entry.decision, "name", "")
-                self._went(deciding.taken_text(alternatives.name_text(name)))
+                self._deciding.went(deciding.taken_text(alternatives.name_text(name)))
 
         return take
 

@@ -33,8 +33,9 @@ class DecidingPart:
         ui.reassignButton.connect("clicked()", self.ask_whom)
         ui.skipButton.connect("clicked()", self.skip)
         ui.undoDecisionButton.connect("clicked()", self.undo)
-        self._switches = [Switch(ui.acceptButton), Switch(ui.editButton), Switch(ui.skipButton), Switch(ui.noteEdit)]
+        self._switches = [Switch(ui.acceptButton), Switch(ui.editButton), Switch(ui.skipButton)]
         self._reassign, self._undo = Switch(ui.reassignButton), Switch(ui.undoDecisionButton)
+        self._note = Switch(ui.noteEdit)
 
     @property
     def menu(self) -> Any:
@@ -76,12 +77,19 @@ class DecidingPart:
         """What the reader has typed for the next decision."""
         return str(self._ui.noteEdit.text).strip()
 
-    def went(self, text: str) -> None:
-        """A decision was recorded: say so and go to the next region that is open."""
+    def recorded(self, text: str) -> str:
+        """A decision on the region was recorded, with its note: say so."""
         self._ui.noteEdit.setText("")
         current = None if self._review.conflict is not None else self._review.current
         text = deciding.about(current, text)
-        self._asking.say(text if self._review.next_open() is not None else deciding.all_done(text))
+        self._asking.say(text)
+        return text
+
+    def went(self, text: str) -> None:
+        """A decision was recorded: say so and go to the next region that is open."""
+        text = self.recorded(text)
+        if self._review.next_open() is None:
+            self._asking.say(deciding.all_done(text))
 
     def update(self, facts: Facts) -> None:
         """Show the state."""
@@ -99,6 +107,7 @@ class DecidingPart:
         ui.decideWidget.setVisible(not facts.editing)
         for switch in self._switches:
             switch.set(deciding.reason_text(facts.hindrance))
+        self._note.set("" if facts.editing else deciding.reason_text(facts.hindrance))
         self._targets = deciding.targets(facts.experts, facts.reader)
         self._reassign.set(deciding.reassign_reason(facts.hindrance, self._targets))
         self._undo.set(deciding.undo_reason(facts.hindrance, self._decisions(), len(review.unsaved), facts.editing))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -12,6 +11,7 @@ from ..context import Context
 from ..text import _
 from ..widgets import Switch, quiet, set_text
 from .asking import Asking
+from .deciding_part import DecidingPart
 from .facts import Facts
 from .presenters import editing
 
@@ -50,13 +50,12 @@ _HIDDEN = (
 class EditingPart:
     """*Margin*, *Lift the limit*, the editor, *Done* and *Discard*.
 
-    went : called with a sentence when an edit was recorded.
+    deciding : has the reader's note, and goes on when an edit was recorded.
     """
 
-    def __init__(
-        self, ui: Any, context: Context, review: ReviewLogic, asking: Asking, went: Callable[[str], None]
-    ) -> None:
-        self._ui, self._context, self._review, self._asking, self._went = ui, context, review, asking, went
+    def __init__(self, ui: Any, context: Context, review: ReviewLogic, asking: Asking, deciding: DecidingPart) -> None:
+        self._ui, self._context, self._review, self._asking = ui, context, review, asking
+        self._deciding = deciding
         self._editor: Any = None
         self._entered = False
         self._at_work: Editing | None = None
@@ -90,16 +89,24 @@ class EditingPart:
         """Record the edit and go on; if it cannot be recorded, it stays open."""
         if self._review.editing is None:
             return
-        structure = self._structure()
-        self._put_brush_down()
         with self._asking.asked():
-            outcome = self._review.finish_edit()
-            if outcome.change is None:
-                self._asking.say(editing.outcome_text(structure, None, outcome.put_back))
+            text, recorded = self._finish()
+            if recorded:
+                self._deciding.went(text)
             else:
-                changed = outcome.change.entry.decision.statistics.changed  # type: ignore[union-attr]
-                self._went(editing.outcome_text(structure, changed, outcome.put_back))
+                self._asking.say(text)
         self._let_keys_work()
+
+    def leave(self) -> None:
+        """Record an open edit, since the reader goes elsewhere; raises a DeferredSegError if it cannot be."""
+        if self._review.editing is None:
+            return
+        try:
+            text, recorded = self._finish()
+            if recorded:
+                self._deciding.recorded(text)
+        finally:
+            self._let_keys_work()
 
     def discard(self) -> None:
         """Throw away what was drawn, if the reader means it."""
@@ -144,6 +151,16 @@ class EditingPart:
         ui.limitLabel.setText(editing.limit_text(review.margin_mm, lifted))
         ui.limitLabel.setStyleSheet("background-color: #f5d06f; color: #201600; font-weight: bold;" if lifted else "")
         set_text(ui.editCountLabel, editing.count_text(review.edited_voxels, review.put_back_voxels))
+
+    def _finish(self) -> tuple[str, bool]:
+        """End the edit; what came of it, and whether anything was recorded."""
+        structure = self._structure()
+        self._put_brush_down()
+        outcome = self._review.finish_edit(note=self._deciding.note())
+        if outcome.change is None:
+            return editing.outcome_text(structure, None, outcome.put_back), False
+        changed = outcome.change.entry.decision.statistics.changed  # type: ignore[union-attr]
+        return editing.outcome_text(structure, changed, outcome.put_back), True
 
     def _structure(self) -> str:
         """Name of what is edited, as the segment has it."""

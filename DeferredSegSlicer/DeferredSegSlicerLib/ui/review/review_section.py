@@ -52,11 +52,11 @@ class ReviewSection:
         self._empty_caption = button.text
         self.asking = Asking(refresh)
         self.reading = ReadingPart(ui, context, review, self.asking, on_start)
-        self.worklist = WorklistPart(ui, review, self.asking)
         self.deciding = DecidingPart(ui, review, self.asking, self._start_edit)
-        self.alternatives = AlternativesPart(ui, context.services, review, self.asking, self.deciding.went)
+        self.alternatives = AlternativesPart(ui, context.services, review, self.asking, self.deciding)
         self.conflicts = ConflictsPart(ui, review, self.asking)
-        self.editing = EditingPart(ui, context, review, self.asking, self.deciding.went)
+        self.editing = EditingPart(ui, context, review, self.asking, self.deciding)
+        self.worklist = WorklistPart(ui, review, self.asking, self.editing.leave)
         actions: dict[str, Callable[[], None]] = {
             "accept": self.deciding.accept,
             "edit": self._start_edit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...core.review import Row
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 
 
 class WorklistPart:
-    """Shows the regions and goes to them."""
+    """Shows the regions and goes to them.
 
-    def __init__(self, ui: Any, review: ReviewLogic, asking: Asking) -> None:
-        self._ui, self._review, self._asking = ui, review, asking
+    leave_edit : records an open edit.
+    """
+
+    def __init__(self, ui: Any, review: ReviewLogic, asking: Asking, leave_edit: Callable[[], None]) -> None:
+        self._ui, self._review, self._asking, self._leave_edit = ui, review, asking, leave_edit
         self._names = Names()
         self._counted = -1
         self._reader = ""
-        self._order = ("worst", False)
         self._filters: list[list[tuple[str, str]]] = [[], [], []]
         self._table = WorklistTable(ui.worklistTable, self._on_go_to, self._on_look, self._on_sort)
         for box in self._boxes:
@@ -42,11 +45,13 @@ class WorklistPart:
     def next(self) -> None:
         """Go to the next region; an open edit is recorded."""
         with self._asking.asked():
+            self._leave_edit()
             self._review.next()
 
     def previous(self) -> None:
         """Go to the region before."""
         with self._asking.asked():
+            self._leave_edit()
             self._review.previous()
 
     def update(self, facts: Facts) -> None:
@@ -60,7 +65,7 @@ class WorklistPart:
             self._names, self._counted = facts.names, progress.total
             self._table.set_names(list(facts.names.experts.values()), progress.total)
         self._reader = facts.reader
-        self._table.show(facts.rows, facts.current, getattr(review, "order", self._order), self._cells)
+        self._table.show(facts.rows, facts.current, review.order, self._cells)
         set_text(ui.worklistHintLabel, worklist.nothing_shown(len(facts.rows), progress.total, review.row_filter))
         self._show_filters(facts.names)
         reason = worklist.walk_reason(self._others(facts))
@@ -96,7 +101,6 @@ class WorklistPart:
     def _on_sort(self, key: str, descending: bool) -> None:
         with self._asking.asked():
             self._review.sort(key, descending)
-            self._order = (key, descending)
 
     def _on_go_to(self, row: Row) -> None:
         current = self._review.current
@@ -113,4 +117,5 @@ class WorklistPart:
 
     def _on_all_readers(self, on: bool) -> None:
         with self._asking.asked():
+            self._leave_edit()
             self._review.show_all_readers(on)

@@ -63,7 +63,7 @@ class WorklistTable:
         self._items: dict[int, list[Any]] = {}
         self._fresh: set[int] = set()
         self._icons: dict[Color, Any] = {}
-        self._order = ("worst", False)
+        self._order = ("", False)
         self._gray, self._loud = (qt.QBrush(qt.QColor.fromRgbF(*color)) for color in (_GRAY, _LOUD))
         self._usual = qt.QBrush()
         header = table.horizontalHeader()
