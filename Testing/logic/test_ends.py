@@ -264,6 +264,20 @@ def test_voxels_changed_while_they_are_segmented_refuse_the_result(
     assert nodes_of(scene) == nodes and services.cases == [] and logic.shown is None
 
 
+def test_voxels_changed_at_the_last_moment_refuse_the_result(a_logic: MakeLogic, a_scan: Any, scene: Any) -> None:
+    nodes = nodes_of(scene)
+
+    def change(status: Any) -> None:
+        if status.stage == "show":
+            array_of(a_scan)[3, 4, 5] += 1
+            slicer.util.arrayFromVolumeModified(a_scan)
+            nodes.update(nodes_of(scene))
+
+    with pytest.raises(BadInputError, match="was changed while it was being segmented"):
+        a_logic().segment(a_scan, structures_in(a_scan), progress=change)
+    assert nodes_of(scene) == nodes
+
+
 def test_a_volume_moved_in_its_own_space_while_it_is_segmented_refuses_the_result(
     a_logic: MakeLogic, a_scan: Any, services: PlainServices, tmp_path: Path
 ) -> None:

@@ -163,7 +163,7 @@ class SetUp:
             lines += [f"in the worker: {there}", f"device: {self.device_text(hello)}"]
         lines.append("models: " + ", ".join(b.id for b in bundles.installed_bundles(self._services.models_folder())))
         lines += bundles.damaged_bundles(self._services.models_folder())
-        return "\n".join(lines)
+        return "\n".join(lines).replace(str(Path.home()), "~")
 
     def _check_own(self) -> None:
         if not self.is_own_python:
