@@ -33,9 +33,6 @@ READER_KEY, READER_NAME_KEY = "DeferredSegSlicer/Review/Reader", "DeferredSegSli
 """Settings: who reviewed last on this computer."""
 
 TICK_MS = 100
-OTHERS_SECONDS = 5.0
-"""How often it is looked whether other readers have decided something."""
-
 NOBODY = "choose who you are first"
 
 
@@ -167,7 +164,7 @@ class ReviewLife:
             raise
         self._services.set_setting(READER_KEY, chosen.id)
         self._services.set_setting(READER_NAME_KEY, chosen.name)
-        self._warnings = _warnings(session)
+        self._warnings = warnings_of(session)
         self._draft = self._read_draft(session)
         self._looked_at = self._clock()
         self._watch = Stopwatch(self._clock)
@@ -285,51 +282,6 @@ class ReviewLife:
     def _on_scene_closes(self) -> None:
         self._end_at_any_rate()
 
-    def _tick(self) -> None:
-        """What is done while the reader thinks."""
-        if self._desk is None:
-            return
-        try:
-            self._work_in_background(self._desk)
-        except DeferredSegError as error:
-            if error.sentence != self._told:  # the same again a moment later helps nobody
-                self._told = error.sentence
-                self.failed.emit(error)
-
-    def _work_in_background(self, desk: Desk) -> None:
-        if desk.edit is not None:
-            if not desk.copy.in_scene:
-                self._edit_lost()
-            elif desk.edit.tick(self._watch.spent()):
-                self.changed.emit()
-            return
-        desk.scene_copy.tick()
-        desk.offers.tick(desk.session.labels)
-        if self._offers_due and desk.offers.ready and desk.region is not None and not self.read_only:
-            self._offers_due = False
-            desk.find_offers()
-            desk.draw_offers()
-            self.changed.emit()
-        if self._clock() - self._looked_at >= OTHERS_SECONDS:
-            self._looked_at = self._clock()
-            if desk.session.refresh():
-                desk.drew_anew(None)
-                self._warnings = _warnings(desk.session)
-                self.changed.emit()
-
-    def _edit_lost(self) -> None:
-        """The corrected copy was taken out of the scene during an edit."""
-        assert self._desk is not None
-        if self._desk.edit is not None:
-            self._desk.edit.abandon()
-        self._desk.edit = None
-        self._watch.take_brush(False)
-        self._draft = self._read_draft(self._desk.session)
-        self._desk.drew_anew(None)
-        self._desk.arrive(jump=False)
-        self.changed.emit()
-        raise BadInputError("the corrected copy was deleted during an edit; what was kept of it can be taken up again")
-
     def _arrive(self, jump: bool = True) -> None:
         """The reader looks at another region."""
         assert self._desk is not None
@@ -340,10 +292,16 @@ class ReviewLife:
         self.changed.emit()
 
     def _leave_edit(self) -> None:
+        """Leaving a region records its edit."""
+        raise NotImplementedError
+
+    def _tick(self) -> None:
+        """What is done while the reader thinks."""
         raise NotImplementedError
 
 
-def _warnings(session: ReviewSession) -> tuple[str, ...]:
+def warnings_of(session: ReviewSession) -> tuple[str, ...]:
+    """What a reader should know of the journals."""
     found = [f"left out: {sentence}" for sentence in session.state.left_out.values()]
     if session.journal is not None and session.journal.set_aside is not None:
         found.append(

@@ -8,11 +8,12 @@ from ...core.review import Conflict, Progress, Row, RowFilter
 from ...core.review.status import State
 from ...mrml.review import views
 from .desk import Desk
-from .life import NOBODY, ReviewLife
+from .life import NOBODY
+from .review_ticks import ReviewTicks
 from .tally import Unreviewed
 
 
-class ReviewWalk(ReviewLife):
+class ReviewWalk(ReviewTicks):
     """A reader's way through the regions of the shown case."""
 
     # Worklist
