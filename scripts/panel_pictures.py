@@ -20,7 +20,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TESTING = ROOT / "Testing"
 MODULE_FILE = ROOT / "DeferredSegSlicer" / "DeferredSegSlicer.py"
-STATES = ("setup", "empty", "boxes", "running", "result")
+BEFORE_RESULT = ("setup", "empty", "boxes", "running")
+REVIEW = ("reviewing", "editing", "conflict", "export")
+STATES = (*BEFORE_RESULT, "result", *REVIEW)
 SHARE_DONE = 0.4
 PATIENCE_S = 900.0
 
@@ -147,7 +149,7 @@ def segmentation(photographer: Photographer, wanted: set[str]) -> None:
     panel.try_it()
     if "boxes" in wanted:
         photographer.take("boxes")
-    if not wanted & {"running", "result"}:
+    if not wanted & {"running", "result", *REVIEW}:
         return
     failures: list[Any] = []
     logic.failed.connect(failures.append)
@@ -160,7 +162,41 @@ def segmentation(photographer: Photographer, wanted: set[str]) -> None:
     photographer.wait(lambda: bool(failures) or not logic.job.busy, "a result")
     if failures:
         raise SystemExit(f"the segmentation failed: {failures[0].message} {failures[0].advice}")
-    photographer.take("result")
+    if "result" in wanted:
+        photographer.take("result")
+
+
+def review(photographer: Photographer, wanted: set[str]) -> None:
+    """The panel while the result is reviewed, edited, disputed by a second reader, and exported."""
+    (sections,) = photographer.panel.further
+    section, work = sections.review, photographer.review
+    first, second = (choice.id for choice in work.readers[:2])
+    section.reading.begin(second)
+    section.deciding.skip()
+    photographer.wait(lambda: bool(work.offered), "labelings")
+    section.alternatives.taker(1)()
+    section.reading.begin(first)
+    for decide in (section.deciding.accept, section.deciding.skip, section.deciding.accept):
+        decide()
+    photographer.wait(lambda: bool(work.offered), "labelings")
+    if "reviewing" in wanted:
+        photographer.take("reviewing")
+    if "editing" in wanted:
+        section.editing.start()
+        photographer.take("editing")
+        section.editing.discard()
+    work.go_to(work.session.table.all_rows[1].id)
+    section.deciding.accept()  # which the second reader had drawn otherwise
+    work.go_to_conflict(0)
+    photographer.wait(lambda: bool(work.offered), "labelings")
+    if "conflict" in wanted:
+        photographer.take("conflict")
+    if "export" in wanted:
+        photographer.panel.ui.reviewCollapsibleButton.collapsed = True
+        photographer.panel.ui.exportCollapsibleButton.collapsed = False
+        sections.export.save()
+        sections.export.export()
+        photographer.take("export")
 
 
 def main() -> None:
@@ -182,6 +218,8 @@ def main() -> None:
                 set_up_needed(photographer)
             if wanted - {"setup"}:
                 segmentation(photographer, wanted)
+            if wanted & set(REVIEW):
+                review(photographer, wanted)
         finally:
             photographer.close()
 

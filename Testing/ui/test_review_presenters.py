@@ -103,7 +103,8 @@ def test_one_cannot_walk_where_there_is_no_other_region() -> None:
 
 
 def test_one_can_be_an_expert_somebody_with_a_journal_or_another_name() -> None:
-    known = [ReaderChoice("extent", "Lesion extent", "radiologist", (1.0, 0.0, 0.0)), ReaderChoice("Wu", "Wu")]
+    role = "radiologist: how far the lesion goes"
+    known = [ReaderChoice("extent", "Lesion extent", role, (1.0, 0.0, 0.0)), ReaderChoice("Wu", "Wu")]
     choices = reading.reader_choices(known, None)
     assert [value for value, _ in choices] == [reading.NOBODY, "extent", "Wu", reading.OTHER]
     assert choices[1][1] == "Lesion extent (radiologist)"

@@ -327,9 +327,17 @@ def test_conflicts_are_listed_gone_to_and_settled_there(ui: Any, a_reader: FakeR
     draw()
     assert a_reader.named("go_to_conflict") == [(1,)]
     assert ui.regionLabel.text == "Conflict 2 of 2: Spleen" and "settles it" in ui.regionFactsLabel.text
+    a_reader.conflicts = (  # found anew when another reader decides
+        conflict("Spleen", 88, ("Lesion extent", "accept"), ("Dr. Smith", "edit")),
+        conflict("Liver", 1320, ("Lesion extent", "accept"), ("Dr. Smith", "edit")),
+        conflict("Liver", 7, ("Lesion extent", "accept"), ("Wu", "edit")),
+    )
+    a_reader.changed.emit()
+    draw()
+    assert ui.regionLabel.text == "Conflict 1 of 3: Spleen" and ui.conflictsTable.currentRow() == 0
     ui.acceptButton.click()
     draw()
-    assert ui.decisionLabel.text.startswith("accepted") or ui.decisionLabel.text.startswith("Accepted")
+    assert ui.decisionLabel.text == "Conflict: accepted, the model's label stands."
 
 
 def test_labelings_are_buttons_with_their_lines_color(ui: Any, a_reader: FakeReview) -> None:

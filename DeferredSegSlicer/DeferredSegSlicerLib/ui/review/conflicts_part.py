@@ -25,7 +25,7 @@ class ConflictsPart:
 
     def __init__(self, ui: Any, review: ReviewLogic, asking: Asking) -> None:
         self._ui, self._review, self._asking = ui, review, asking
-        self._shown: tuple[Conflict, ...] = ()
+        self._lines: list[tuple[str, str, str]] = []
         self._items: list[list[Any]] = []
         columns(ui.conflictsTable, (1,))
         ui.conflictsTable.connect("cellClicked(int,int)", self._on_clicked)
@@ -35,32 +35,31 @@ class ConflictsPart:
         ui, found = self._ui, self._review.conflicts
         ui.conflictsWidget.setVisible(bool(found) and not facts.editing)
         if not found:
-            self._shown = ()
             return
         set_text(ui.conflictsLabel, deciding.conflicts_text(len(found)))
-        if len(found) != len(self._shown) or any(a is not b for a, b in zip(found, self._shown, strict=True)):
-            self._shown = found
-            self._fill(facts)
-        looked_at = self._review.conflict
+        lines = [self._line(conflict, facts) for conflict in found[:_MOST]]
+        if lines != self._lines:
+            self._lines = lines
+            self._fill()
+        at = deciding.position_of(self._review.conflict, found[:_MOST])
         with quiet(ui.conflictsTable):
-            at = next((n for n, conflict in enumerate(found[:_MOST]) if conflict is looked_at), -1)
             if at < 0:
                 ui.conflictsTable.clearSelection()
             else:
                 ui.conflictsTable.selectRow(at)
 
-    def _fill(self, facts: Facts) -> None:
-        table, listed = self._ui.conflictsTable, self._shown[:_MOST]
-        ml = facts.shown.case.geometry.voxel_ml
-        table.setRowCount(len(listed))
+    @staticmethod
+    def _line(conflict: Conflict, facts: Facts) -> tuple[str, str, str]:
+        ml = len(conflict.indices) * facts.shown.case.geometry.voxel_ml
+        return facts.names.structure(conflict.structure), deciding.sides_text(conflict), figure(ml)
+
+    def _fill(self) -> None:
+        table = self._ui.conflictsTable
+        table.setRowCount(len(self._lines))
         self._items = []
-        for at, conflict in enumerate(listed):
-            sides, tip = deciding.sides_text(conflict), _("Click to look at it.")
-            cells = [
-                text_item(facts.names.structure(conflict.structure), tip),
-                text_item(sides, f"{sides}\n{tip}"),
-                number_item(figure(len(conflict.indices) * ml)),
-            ]
+        for at, (structure, sides, ml) in enumerate(self._lines):
+            tip = _("Click to look at it.")
+            cells = [text_item(structure, tip), text_item(sides, f"{sides}\n{tip}"), number_item(ml)]
             for column, item in enumerate(cells):
                 table.setItem(at, column, item)
             self._items.append(cells)

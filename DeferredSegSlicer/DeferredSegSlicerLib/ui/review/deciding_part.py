@@ -96,8 +96,9 @@ class DecidingPart:
         ui, review = self._ui, self._review
         conflict = review.conflict
         if conflict is not None:
-            number = 1 + [c is conflict for c in review.conflicts].index(True)
-            title = deciding.conflict_title(number, len(review.conflicts), conflict, facts.names)
+            conflicts = review.conflicts
+            number = 1 + deciding.position_of(conflict, conflicts)
+            title = deciding.conflict_title(number, len(conflicts), conflict, facts.names)
             text = deciding.conflict_facts(conflict, facts.shown.case.geometry.voxel_ml)
         else:
             title = deciding.region_title(facts.current, facts.progress.total, facts.names)

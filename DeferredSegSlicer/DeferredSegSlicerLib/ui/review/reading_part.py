@@ -108,17 +108,17 @@ class ReadingPart:
             self._ui.newReaderWidget.setVisible(True)
             self._ui.newReaderEdit.setFocus()
         elif value != reading.NOBODY:
-            self._begin(value)
+            self.begin(value)
 
     def _on_new_reader(self) -> None:
         name = self._ui.newReaderEdit.text.strip()
         if name:
-            self._begin(name)
+            self.begin(name)
 
     def _on_typed(self, text: str) -> None:
         self._new_reader.set("" if text.strip() else _("Type your name first."))
 
-    def _begin(self, reader: str) -> None:
+    def begin(self, reader: str) -> None:
         """Review as somebody; if a journal of somebody else is damaged, ask whether to go on without it."""
         with self._asking.asked():
             try:

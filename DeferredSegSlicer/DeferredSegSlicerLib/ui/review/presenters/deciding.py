@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ....core.experts import Expert
 from ....core.regions import Region
 from ....core.review import Conflict, Row
@@ -82,6 +84,14 @@ def _did(kind: str) -> str:
     }.get(kind, kind)
 
 
+def position_of(conflict: Conflict | None, conflicts: Sequence[Conflict]) -> int:
+    """Where a conflict is in a list that may have been found anew: its voxels tell; -1 if it is not there."""
+    if conflict is None:
+        return -1
+    same = (n for n, other in enumerate(conflicts) if np.array_equal(other.indices, conflict.indices))
+    return next(same, -1)
+
+
 def conflicts_text(count: int) -> str:
     """Caption of the list of conflicts, or an empty text."""
     if not count:
@@ -126,8 +136,10 @@ def undo_reason(hindrance: str, decisions: int, unsaved: int, editing: bool) -> 
 
 
 def about(row: Row | None, text: str) -> str:
-    """Say which region a text is about; none for a conflict."""
-    return text if row is None else _("Region {number}: {text}").format(number=row.rank + 1, text=text)
+    """Say which region a text is about; None for a conflict."""
+    if row is None:
+        return _("Conflict: {text}").format(text=text)
+    return _("Region {number}: {text}").format(number=row.rank + 1, text=text)
 
 
 def accepted_text() -> str:

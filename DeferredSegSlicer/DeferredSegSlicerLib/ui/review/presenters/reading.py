@@ -29,7 +29,9 @@ def reader_choices(readers: Iterable[ReaderChoice], reader: tuple[str, str] | No
 
 
 def _caption(choice: ReaderChoice) -> str:
-    return _("{name} ({role})").format(name=choice.name, role=choice.role) if choice.role else choice.name
+    """Name and role; of a role that is explained ("radiologist: how far the lesion goes") the first part."""
+    role = choice.role.split(":")[0].strip()
+    return _("{name} ({role})").format(name=choice.name, role=role) if role else choice.name
 
 
 def case_text(volume: str) -> str:
