@@ -6,6 +6,7 @@ rule reports what it is for.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def test_code_uses_only_what_slicer_has(path: Path) -> None:
 @pytest.mark.parametrize("path", SCREEN, ids=_id)
 def test_every_text_on_the_screen_is_translatable(path: Path) -> None:
     assert check_strings(path) == []
+
+
+@pytest.mark.parametrize("path", CODE, ids=_id)
+def test_code_knows_nothing_of_the_bench(path: Path) -> None:
+    assert re.findall(r"qtbench|bench_\w+|(?:import|from) PySide\w*", path.read_text(encoding="utf-8")) == []
 
 
 BROKEN_CODE = {
