@@ -144,9 +144,12 @@ class FakeReview:
         me = SimpleNamespace(active=tuple(self.decided))
         head = SimpleNamespace(sha=str(self._lines))
         state = SimpleNamespace(
-            layers=(SimpleNamespace(entries=(head,)),), readers=(), of=lambda _id: me, statuses_of=self._statuses_of
+            layers=(SimpleNamespace(entries=(head,), reader=Reader("Wu")),),
+            readers=(),
+            of=lambda _id: me,
+            statuses_of=self._statuses_of,
         )
-        return SimpleNamespace(state=state)
+        return SimpleNamespace(state=state, table=self.table, all_readers_shown=self.all_readers, reader=self.reader)
 
     def begin(self, reader: str, *, leave_out_damaged: bool = False) -> bool:
         self._note("begin", reader, leave_out_damaged)

@@ -16,8 +16,9 @@ from fakes import MemoryServices, QuietSetUp, ScriptedUser
 from panel_fixtures import a_host, services, set_up, user
 from review_bench import LEFT_HANDED, write_blocks_case
 from review_fixtures import draw, fire, shown_rows
+from test_review_speed import many_regions
 
-__all__ = ["Workplace", "a_host", "at_work", "case", "services", "set_up", "user"]
+__all__ = ["Workplace", "a_host", "at_work", "case", "many_regions", "services", "set_up", "user"]
 
 
 class Workplace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from DeferredSegSlicerLib.core.segmentation_file import read_segmentation
 from editor_hand import Hand
 from review_fixtures import draw, fire, press
 from review_workplace import *  # noqa: F403
-from review_workplace import Workplace
+from review_workplace import Workplace, many_regions
 
 
 def test_a_reader_goes_from_the_case_folder_to_files_for_others(
@@ -26,6 +27,7 @@ def test_a_reader_goes_from_the_case_folder_to_files_for_others(
     import slicer
 
     desk = at_work()
+    desk.panel.ui.exportCollapsibleButton.collapsed = False
     desk.open(case)
     assert desk.logic.shown is not None and desk.logic.shown.volume_node.GetName().startswith("Image of case")
     assert "NOT REVIEWED: 12 of 12" in desk.out.unreviewedLabel.text
@@ -171,3 +173,29 @@ def test_closing_the_panel_leaves_no_observer_and_lets_others_review(
     )
     Journal.open(case, Reader("extent", "Lesion extent")).close()
     assert node.GetScene() is scene
+
+
+def test_five_thousand_real_regions_stay_fluid_in_the_panel(
+    bench: Any, at_work: Callable[[], Workplace], tmp_path: Path
+) -> None:
+    desk = at_work()
+    desk.panel.ui.exportCollapsibleButton.collapsed = False
+    desk.open(many_regions(tmp_path / "cases" / "many"))
+    desk.be("Lesion extent")
+    assert desk.ui.worklistTable.rowCount == 5000
+    header = desk.ui.worklistTable.horizontalHeader()
+    acts: dict[str, Callable[[], Any]] = {
+        "next": desk.ui.nextButton.click,
+        "sort": lambda: fire(header, "sectionClicked(int)", 3),
+        "accept": desk.ui.acceptButton.click,
+        "undo": desk.ui.undoDecisionButton.click,
+    }
+
+    def seconds(act: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        act()
+        draw()
+        return time.perf_counter() - began
+
+    spent = {name: min(seconds(act) for _ in range(5)) for name, act in acts.items()}
+    assert max(spent.values()) < 0.1, spent

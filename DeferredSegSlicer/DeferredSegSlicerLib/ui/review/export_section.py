@@ -29,10 +29,16 @@ FORMATS_KEY = "DeferredSegSlicer/Review/ExportFormats"
 
 
 class ExportSection:
-    """*Save*, the formats, the folder, *Export*, and what was written."""
+    """*Save*, the formats, the folder, *Export*, and what was written.
 
-    def __init__(self, ui: Any, context: Context, review: ReviewLogic, refresh: Callable[[], None]) -> None:
-        self._ui, self._context, self._review, self._refresh = ui, context, review, refresh
+    button : the panel's collapsible button around it; while it is closed nothing is found out. refresh : shows anew.
+    """
+
+    def __init__(
+        self, ui: Any, button: Any, context: Context, review: ReviewLogic, refresh: Callable[[], None]
+    ) -> None:
+        self._ui, self._button, self._context = ui, button, context
+        self._review, self._refresh = review, refresh
         self._unreviewed = Unreviewed()
         self._left: Left | None = None
         self._saved_time = ""
@@ -50,6 +56,7 @@ class ExportSection:
         for name, box in self._boxes.items():
             box.setChecked(name in wanted)
             box.connect("toggled(bool)", self._on_format)
+        button.connect("contentsCollapsed(bool)", self._on_opened)
         ui.saveButton.connect("clicked()", self.save)
         ui.exportButton.connect("clicked()", self.export)
         ui.exportFolderButton.connect("directorySelected(QString)", self._on_folder)
@@ -97,6 +104,8 @@ class ExportSection:
 
     def update(self, facts: Facts) -> None:
         """Show the state."""
+        if self._button.collapsed:
+            return
         ui, review, shown = self._ui, self._review, facts.shown
         ui.emptyExportLabel.setVisible(shown is None)
         ui.exportWidget.setVisible(shown is not None)
@@ -136,6 +145,9 @@ class ExportSection:
         folder = self._context.services.setting(FOLDER_KEY) or str(shown.case.folder.with_name("exported"))
         with quiet(self._ui.exportFolderButton):
             self._ui.exportFolderButton.directory = folder
+
+    def _on_opened(self, _collapsed: bool) -> None:
+        self._refresh()
 
     def _on_folder(self, folder: str) -> None:
         self._context.services.set_setting(FOLDER_KEY, folder)

@@ -59,10 +59,10 @@ class ReviewSections:
             window,
             panel,
         )
-        self.export = ExportSection(export_ui, context, review, self.update)
+        widgets.exportCollapsibleButton.collapsed = True
+        self.export = ExportSection(export_ui, widgets.exportCollapsibleButton, context, review, self.update)
         for button in (widgets.reviewCollapsibleButton, widgets.exportCollapsibleButton):
             button.setVisible(True)
-        widgets.exportCollapsibleButton.collapsed = True
         self._disconnect = [
             review.changed.connect(self.refresh_soon),
             review.failed.connect(self._on_failed),

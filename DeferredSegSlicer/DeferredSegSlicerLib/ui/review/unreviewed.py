@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ...core.review import ReviewSession
+    from ...core.regions import Region
+    from ...core.review import RegionStatus, ReviewSession
 
 _SETTLED = ("accepted", "edited")
 
@@ -41,8 +43,21 @@ class Unreviewed:
         if self._asked[0] != heads or self._asked[1] is not regions:
             self._asked = (heads, regions)
             left = list(regions)
-            if state is not None:
-                statuses = state.statuses_of(regions)
+            if session is not None:
+                statuses = _statuses(session, regions)
                 left = [r for r, status in zip(regions, statuses, strict=True) if status.state not in _SETTLED]
             self._found = Left(len(regions), len(left), sum(region.volume_ml for region in left))
         return self._found
+
+
+def _statuses(session: ReviewSession, regions: Sequence[Region]) -> Sequence[RegionStatus]:
+    """What all readers together made of the regions: known from the table if it shows just that, else found anew."""
+    mine = all(layer.reader.id == session.reader.id for layer in session.state.layers)
+    rows = session.table.all_rows
+    if (
+        (mine or session.all_readers_shown)
+        and len(rows) == len(regions)
+        and all(row.region is region for row, region in zip(rows, regions, strict=True))
+    ):
+        return [row.status for row in rows]
+    return session.state.statuses_of(regions)
