@@ -92,6 +92,11 @@ class Photographer:
         """The module's logic."""
         return self._module.bench_panel.logic.module
 
+    @property
+    def review(self) -> Any:
+        """The review of the module's case."""
+        return self._module.bench_panel.logic.review
+
     def settle(self, seconds: float) -> None:
         """Let events and timers run."""
         import slicer

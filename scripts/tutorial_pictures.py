@@ -86,12 +86,14 @@ class Album:
     def __init__(self, photographer: Photographer, output: Path) -> None:
         self._photographer, self._output = photographer, output
 
-    def take(self, name: str, parts: Sequence[Any], views: Views | None = None) -> None:
+    def take(self, name: str, parts: Sequence[Any], views: Views | None = None, flat: bool = False) -> None:
         """Write `tutorial_NAME.png`: widgets of the panel, or (widget, widget) for the first down to the second's
-        lower edge, below each other; the views right of them."""
+        lower edge, below each other; the views right of them, or if `flat` beside each other below them."""
         self._fit()
         left = [_grabbed(part) for part in parts]
         right = views.pictures() if views is not None else []
+        if flat:
+            left.append(right.pop(0))
         path = self._output / f"tutorial_{name}.png"
         sheet = _side_by_side([column for column in (left, right) if column])
         if not sheet.save(str(path)):
@@ -186,7 +188,7 @@ class Tour:
         work.previewBox.click()
         self._photographer.wait(lambda: bool(self._review.offered), "labelings")
         self._album.take("alternatives", [(work.workWidget, work.noteEdit)], self._views)
-        work.alternative1Button.click()
+        work.alternative4Button.click()  # the model has gone from the spleen into the kidney: drop it
         self._photographer.settle(0.3)
         work.previewBox.click()
         work.acceptButton.click()
@@ -194,7 +196,7 @@ class Tour:
         self._to_a_telling_region()
         work.editButton.click()
         self._photographer.wait(lambda: self._review.editing is not None, "an edit")
-        self._album.take("edit", [(work.editFrame, work.limitLabel)], self._views)
+        self._album.take("edit", [(work.editFrame, work.limitLabel)], self._views, flat=True)
         work.discardEditButton.click()
         self._photographer.settle(0.3)
 
@@ -262,6 +264,14 @@ def _busiest_place(shown: Any) -> Any:
     return tuple(shown.case.geometry.ras_of((i[there].mean(), j[there].mean(), best)).tolist())
 
 
+def _keep_cases_in(folder: Path) -> None:
+    """As *Set-up* does it; exports are written beside the cases."""
+    import slicer
+    from DeferredSegSlicerLib.logic import keys
+
+    slicer.app.userSettings().setValue(keys.CASES_FOLDER, str(folder))
+
+
 def main() -> None:
     """Go through the tutorial and take its pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -274,6 +284,7 @@ def main() -> None:
         sys.path.append(str(ROOT / "Testing" / "headless"))
         try:
             photographer.open()
+            _keep_cases_in(Path(folder) / "cases")
             tour = Tour(photographer, arguments.output, Path(folder))
             tour.segment()
             tour.review()
