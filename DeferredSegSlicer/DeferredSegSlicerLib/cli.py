@@ -16,6 +16,7 @@ import typer
 
 from .command_line import (
     checking,
+    deciding,
     evaluating,
     exporting,
     information,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command("segment")(segmenting.segment)
 app.command("regions")(reviewing.regions)
+app.command("decide")(deciding.decide)
 app.command("render")(pictures.render)
 app.command("report")(pictures.report)
 app.command("export")(exporting.export)

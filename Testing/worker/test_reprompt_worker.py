@@ -400,13 +400,15 @@ def test_a_changed_case_is_damaged(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_forgotten_question_is_left_by_the_real_worker_and_the_next_is_answered(bench: Bench) -> None:
-    region = worklist_of(bench.case).regions(0.4)[0]
+    region = max(worklist_of(bench.case).regions(0.4), key=lambda r: r.slice_count)
     bench.told.answers.clear()
     bench.told.refusals.clear()
-    first = bench.client.reprompt(**bench.question("liver", region.indices))
+    left = bench.folder / "left.json"
+    first = bench.client.reprompt(**(bench.question("liver", region.indices) | {"answer": left}))
     second = bench.client.reprompt(**bench.question("liver", region.indices))
     poll_until(bench.client, lambda: bench.told.answered, 120)
     assert [a.job for a in bench.told.answers] == [second] != [first] and not bench.told.refusals
+    assert not left.exists(), "one job at a time: the first would have been answered by now"
 
 
 def test_a_segmentation_after_a_question_and_the_other_way_around(bench: Bench, tmp_path: Path) -> None:
