@@ -17,6 +17,7 @@ from DeferredSegSlicerLib.core.review.status import STATES, progress_of
 from DeferredSegSlicerLib.core.review.table import Table
 from DeferredSegSlicerLib.core.structures import make_structures
 from DeferredSegSlicerLib.logic.review import EditOutcome, ReaderChoice
+from DeferredSegSlicerLib.logic.review.tally import SETTLED, Unreviewed
 from DeferredSegSlicerLib.logic.signal import Signal
 
 SKILL = Competence(0.9, 0.9, 0.9)
@@ -143,13 +144,13 @@ class FakeReview:
             return None
         me = SimpleNamespace(active=tuple(self.decided))
         head = SimpleNamespace(sha=str(self._lines))
-        state = SimpleNamespace(
-            layers=(SimpleNamespace(entries=(head,), reader=Reader("Wu")),),
-            readers=(),
-            of=lambda _id: me,
-            statuses_of=self._statuses_of,
-        )
-        return SimpleNamespace(state=state, table=self.table, all_readers_shown=self.all_readers, reader=self.reader)
+        state = SimpleNamespace(layers=(SimpleNamespace(entries=(head,)),), readers=(), of=lambda _id: me)
+        return SimpleNamespace(state=state)
+
+    @property
+    def unreviewed(self) -> Unreviewed:
+        left = [row.region.volume_ml for row in self.table.all_rows if row.state not in SETTLED]
+        return Unreviewed(len(left), sum(left))
 
     def begin(self, reader: str, *, leave_out_damaged: bool = False) -> bool:
         self._note("begin", reader, leave_out_damaged)
@@ -387,10 +388,6 @@ class FakeReview:
         self.table.set_statuses(list(states), list(states.values()))
         self._lines += 1
         self.changed.emit()
-
-    def _statuses_of(self, regions: Sequence[Region]) -> list[RegionStatus]:
-        found = {row.id: row.status for row in self.table.all_rows}
-        return [found[r.id] for r in regions]
 
     def _note(self, *call: Any) -> None:
         self.calls.append(call)

@@ -18,7 +18,6 @@ from ..widgets import Switch, quiet, set_text
 from .facts import Facts
 from .presenters import export
 from .presenters.export import SavedAt
-from .unreviewed import Left, Unreviewed
 
 if TYPE_CHECKING:
     from ...logic.review import ReviewLogic
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 FOLDER_KEY = "DeferredSegSlicer/Review/ExportFolder"
 FORMATS_KEY = "DeferredSegSlicer/Review/ExportFormats"
 """Settings: where and in which formats was exported last."""
+
+_NOTHING = ("", "", "")
+"""No failures, no warnings, no files."""
 
 
 class ExportSection:
@@ -39,13 +41,12 @@ class ExportSection:
     ) -> None:
         self._ui, self._button, self._context = ui, button, context
         self._review, self._refresh = review, refresh
-        self._unreviewed = Unreviewed()
-        self._left: Left | None = None
         self._saved_time = ""
         self._message = ""
         self._case_id = ""
-        self._outcome: tuple[str, str, str] = ("", "", "")
-        self._outcome_of: Any = None
+        self._outcome = _NOTHING
+        self._said_of: tuple[str, ...] = ()
+        self._reasons: dict[str, str] = {}
         boxes = (ui.segNrrdBox, ui.niftiBox, ui.dicomSegBox, ui.csvBox, ui.jsonBox, ui.stlBox)
         self._boxes = dict(zip(export.FORMATS, boxes, strict=True))
         for name, (caption, tool_tip) in export.captions().items():
@@ -66,26 +67,22 @@ class ExportSection:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Formats that are ticked and can be written."""
-        able = {name for name, _what, reason in self._review.export_formats() if not reason}
-        return tuple(name for name, box in self._boxes.items() if box.checked and name in able)
+        return tuple(name for name, box in self._boxes.items() if box.checked and not self._reasons.get(name))
 
     def save(self) -> None:
         """Write corrected.seg.nrrd."""
-        self._message = ""
         try:
             path = self._review.save()
             self._saved_time = datetime.now().astimezone().strftime("%H:%M")
             self._message = "" if path is not None else export.nothing_decided()
         except DeferredSegError as error:
             self._message = sentence_of(error)
+        self._said_of = self._heads()
         self._refresh()
 
     def export(self) -> None:
         """Write the ticked formats."""
         ui, folder = self._ui, Path(self._ui.exportFolderButton.directory)
-        self._outcome = ("", "", "")
-        ui.exportResultLabel.setText(export.exporting_text())
-        ui.exportResultLabel.setVisible(True)
         slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
         try:
             done = self._review.export(folder, self.wanted, ui.replaceBox.checked)
@@ -99,7 +96,7 @@ class ExportSection:
             self._outcome = (export.nothing_written(sentence_of(error)), "", "")
         finally:
             slicer.app.restoreOverrideCursor()
-        self._outcome_of = self._left
+        self._said_of = self._heads()
         self._refresh()
 
     def update(self, facts: Facts) -> None:
@@ -113,17 +110,19 @@ class ExportSection:
             self._case_id = ""
             return
         if shown.case.id != self._case_id:
-            self._case_id, self._saved_time, self._message, self._outcome = shown.case.id, "", "", ("", "", "")
+            self._case_id, self._saved_time, self._said_of = shown.case.id, "", ()
             self._set_folder(shown)
+            self._reasons = {}
+        if not self._reasons:
+            self._reasons = {name: reason for name, _what, reason in review.export_formats()}
+        if self._said_of != self._heads():  # something was decided since
+            self._message, self._outcome = "", _NOTHING
         busy = busy_reason(self._context.logic.job.state)
-        self._left = self._unreviewed.of(review.session, shown, facts.has_journals)
-        if self._left is not self._outcome_of:  # something was decided since
-            self._outcome = ("", "", "")
-        self._show_unreviewed(self._left)
+        self._show_unreviewed(facts)
         self._save.set(busy or export.save_reason(review.active, review.read_only, facts.editing))
         saved = SavedAt(review.is_saved, self._saved_time) if review.active else None
         ui.savedLabel.setText(self._message or export.saved_text(saved))
-        for name, _what, reason in review.export_formats():
+        for name, reason in self._reasons.items():
             self._formats[name].set(export.reason_text(reason))
         self._export.set(export.export_reason(self.wanted, ui.exportFolderButton.directory, facts.editing, busy))
         for label, text in zip(
@@ -131,14 +130,27 @@ class ExportSection:
         ):
             set_text(label, text)
 
-    def _show_unreviewed(self, left: Left | None) -> None:
+    def _show_unreviewed(self, facts: Facts) -> None:
         """Say what is not reviewed; the warnings of an export say it too."""
-        loud, calm = "", export.not_known_text()
-        if left is not None:
-            loud = export.unreviewed_text(left.regions, left.total, left.ml)
-            calm = "" if loud else export.reviewed_text(left.total)
+        loud, calm = "", ""
+        if facts.reader:
+            left = self._review.unreviewed
+            loud = export.unreviewed_text(left.regions, facts.progress.total, left.ml)
+            calm = "" if loud else export.reviewed_text(facts.progress.total)
+        elif facts.has_journals:
+            calm = export.not_known_text()
+        else:
+            regions = facts.shown.regions
+            loud = export.unreviewed_text(len(regions), len(regions), sum(region.volume_ml for region in regions))
+            calm = "" if loud else export.reviewed_text(0)
         set_text(self._ui.unreviewedLabel, "" if self._outcome[1] else loud)
         set_text(self._ui.reviewedLabel, calm)
+
+    def _heads(self) -> tuple[str, ...]:
+        """The last lines of all journals: what is said of a saving or an export holds as long as these do."""
+        session = self._review.session
+        layers = () if session is None else session.state.layers
+        return (self._case_id, *(layer.entries[-1].sha for layer in layers))
 
     def _set_folder(self, shown: Any) -> None:
         """The folder of the last export, or one beside the case."""
@@ -147,6 +159,7 @@ class ExportSection:
             self._ui.exportFolderButton.directory = folder
 
     def _on_opened(self, _collapsed: bool) -> None:
+        self._reasons = {}  # a series may have been imported meanwhile
         self._refresh()
 
     def _on_folder(self, folder: str) -> None:

@@ -124,8 +124,3 @@ def failures_text(failures: Iterable[tuple[str, str]]) -> str:
 def warnings_text(warnings: Iterable[str]) -> str:
     """What must not be overlooked, a line each."""
     return "\n".join(as_sentence(warning) for warning in warnings)
-
-
-def exporting_text() -> str:
-    """While it is written."""
-    return _("Writing\u2026")
