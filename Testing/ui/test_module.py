@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qtbench.slicer_python import load_module
+from qtbench.slicer_python import load_module, modules_restored
 
 ROOT = Path(__file__).parents[2]
 MODULE_FILE = ROOT / "DeferredSegSlicer" / "DeferredSegSlicer.py"
-LIBRARY = "DeferredSegSlicerLib"
 CLERK = ROOT / "Testing" / "logic" / "clerk.py"
 
 
@@ -64,25 +62,10 @@ def sources(monkeypatch: pytest.MonkeyPatch, bench: Any) -> list[dict[str, Any]]
 @pytest.fixture
 def the_module(bench: Any, scene: Any, a_worker: Path, sources: Any) -> Iterator[Any]:
     """The module, loaded as Slicer loads it."""
-    with the_library_as_it_was():
+    with modules_restored("DeferredSegSlicerLib"):  # a reload reads the library anew; other tests go on with theirs
         module = load_module(MODULE_FILE)
         yield module
         module.bench_close()
-
-
-@contextmanager
-def the_library_as_it_was() -> Iterator[None]:
-    """A reload reads the library anew; other tests go on with theirs, and never with parts of both."""
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == LIBRARY}
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
-        del sys.modules[name]
-    sys.modules.update(before)
-    for package in before.values():
-        for name, value in list(vars(package).items()):
-            full_name = f"{package.__name__}.{name}"
-            if isinstance(value, types.ModuleType) and value.__name__ == full_name and full_name not in before:
-                delattr(package, name)  # `from . import name` would find it
 
 
 def test_the_metadata_says_what_it_is_and_what_it_is_not_for(the_module: Any) -> None:

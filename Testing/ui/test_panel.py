@@ -373,6 +373,24 @@ def test_the_boxes_of_the_sample_are_those_of_its_file(
     self_test.check_places(scene, logic.state.volume, logic.state.prompts)
 
 
+def test_the_top_line_invites_leads_to_the_set_up_or_leaves_room(
+    a_panel: Any, set_up: QuietSetUp, a_patient: Callable[[str], Any], sample_data: Any
+) -> None:
+    assert "Try it" in a_panel.ui.tryItLabel.text and not a_panel.ui.tryItLabel.isHidden()
+    set_up.installed.clear()
+    a_panel.setup.look()
+    a_panel.ui.setupCollapsibleButton.collapsed = True
+    a_panel.refresh()
+    assert "torch" in a_panel.ui.tryItLabel.text
+    fire(a_panel.ui.tryItLabel, "linkActivated(QString)", "set-up")
+    assert not a_panel.ui.setupCollapsibleButton.collapsed
+    set_up.installed = dict(set_up.floors)
+    a_panel.setup.look()
+    a_panel.volume.choose(a_patient("CT Smith"))
+    a_panel.refresh()
+    assert a_panel.ui.tryItLabel.isHidden()
+
+
 # Every disabled button says why
 
 BUTTONS = (

@@ -26,12 +26,12 @@ def test_another_volume_than_the_selected_one_is_said_loudly() -> None:
     assert result.mismatch("", "CT Jones") == ""
 
 
-@pytest.mark.parametrize(
-    ("method", "word"), [("learned", "learned"), ("margin", "not learned"), ("tta", "not learned")]
-)
-def test_the_method_is_a_sentence_that_says_whether_it_was_learned(method: str, word: str) -> None:
-    text = result.method_text(method, "LiteMedSAM")
-    assert word in text and "LiteMedSAM" in text
+def test_the_method_is_a_sentence_that_says_whether_it_was_learned() -> None:
+    assert result.method_text("learned", "LiteMedSAM") == "Deferral: learned, by LiteMedSAM."
+    for method in ("margin", "entropy", "tta", "another"):
+        text = result.method_text(method, "LiteMedSAM with learned deferral")
+        assert "learned" not in text and text.startswith("Deferral: by")
+    assert "another" in result.method_text("another", "LiteMedSAM")
 
 
 def test_warnings_of_the_case_become_notes_and_garbage_does_not() -> None:

@@ -29,10 +29,11 @@ def test_nobody_on_duty_disables_it_too() -> None:
     assert not view.enabled and "expert" in view.tool_tip
 
 
-def test_the_volume_comes_before_everything_that_depends_on_it() -> None:
+def test_reasons_come_in_the_order_in_which_they_must_be_cleared() -> None:
     facts = replace(READY, volume_problem="volume", structure_problem="structure", setup_problem="set-up", on_duty=0)
-    assert run_view(facts).tool_tip == "volume"
-    assert run_view(replace(facts, volume_problem="")).tool_tip == "set-up"
+    assert run_view(facts).tool_tip == "set-up"
+    assert run_view(replace(facts, setup_problem="")).tool_tip == "volume"
+    assert run_view(replace(facts, setup_problem="", volume_problem="")).tool_tip == "structure"
 
 
 def test_without_a_structure_it_can_be_clicked_and_says_what_will_happen() -> None:

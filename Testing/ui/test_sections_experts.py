@@ -10,7 +10,7 @@ from DeferredSegSlicerLib.core.experts import Expert
 from DeferredSegSlicerLib.logic.job import JobStatus
 from fakes import MemoryServices, QuietLogic, ScriptedUser
 from panel_fixtures import *  # noqa: F403
-from panel_fixtures import settle
+from panel_fixtures import click_cell, settle
 
 
 def _tick(panel: Any, row: int, on: bool) -> None:
@@ -148,8 +148,21 @@ def test_a_file_that_holds_no_profiles_is_refused_and_nothing_changes(
     assert logic.state.experts_file == "" and a_panel.experts.on_duty == 3
 
 
-def test_budget_and_duty_are_locked_while_a_job_runs(a_panel: Any, logic: QuietLogic) -> None:
+def test_duty_is_locked_while_a_job_runs_and_says_so_but_stays_readable(a_panel: Any, logic: QuietLogic) -> None:
+    import qt
+
     logic.at(JobStatus("running", "segment"))
     settle()
-    for widget in (a_panel.ui.budgetSlider, a_panel.ui.expertsTable):
-        assert not widget.enabled and "job is running" in widget.toolTip
+    item = a_panel.ui.expertsTable.item(0, 0)
+    assert a_panel.ui.expertsTable.enabled and not item.flags() & qt.Qt.ItemIsUserCheckable
+    assert "job is running" in item.toolTip()
+    click_cell(a_panel.ui.expertsTable, 0, 0)
+    assert logic.named("set_off_duty") == []
+    logic.at(JobStatus())
+    settle()
+    assert a_panel.ui.expertsTable.item(0, 0).flags() & qt.Qt.ItemIsUserCheckable
+
+
+def test_a_role_is_short_in_the_table_and_whole_in_its_tool_tip(a_panel: Any) -> None:
+    item = a_panel.ui.expertsTable.item(0, 2)
+    assert item.text() == "Organ radiologist" and "how far the structure" in item.toolTip()

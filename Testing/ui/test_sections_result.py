@@ -29,7 +29,7 @@ def test_the_title_names_the_volume_and_the_legend_has_every_expert(a_panel: Any
     regions = [int(line[1]) for line in _legend(a_panel) if line[1].isdigit()]
     assert sum(regions[:-1]) == regions[-1] == len(a_shown_case.regions) > 0
     assert f"{len(a_shown_case.regions)} regions" in a_panel.ui.summaryLabel.text
-    assert "not learned" in a_panel.ui.methodLabel.text and "Test net" in a_panel.ui.methodLabel.text
+    assert "softmax margin" in a_panel.ui.methodLabel.text and "Test net" in a_panel.ui.methodLabel.toolTip
 
 
 def test_a_result_of_another_volume_than_the_selected_one_is_said_loudly(

@@ -268,3 +268,22 @@ def test_what_the_result_has_is_done_and_a_moved_box_is_changed(
     roi.SetSize(size[0] + 1, size[1], size[2])
     settle()
     assert _text(a_panel, 0, STATE) == "changed"
+
+
+def test_rows_are_locked_while_a_job_runs_and_say_so_but_stay_readable(
+    a_panel: Any, logic: QuietLogic, user: ScriptedUser, a_box: Any
+) -> None:
+    import qt
+    from DeferredSegSlicerLib.logic.job import JobStatus
+
+    logic.at(JobStatus("running", "segment"))
+    settle()
+    table = a_panel.ui.structuresTable
+    assert table.enabled and not table.item(0, NAME).flags() & qt.Qt.ItemIsEditable
+    for column in (SHOW, COLOR, NAME, CODE, REMOVE):
+        assert "job is running" in table.item(0, column).toolTip()
+        click_cell(table, 0, column)
+    assert user.asked == [] and len(logic.state.prompts) == 1
+    logic.at(JobStatus())
+    settle()
+    assert table.item(0, NAME).flags() & qt.Qt.ItemIsEditable

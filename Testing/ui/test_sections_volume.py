@@ -131,9 +131,7 @@ def test_what_is_chosen_is_what_is_seen(a_panel: Any, a_patient: Any, scene: Any
     assert {c.GetBackgroundVolumeID() for c in composites} <= {node.GetID()}
 
 
-@pytest.mark.parametrize(
-    "name", ["volumeSelector", "addBoxButton", "fromSegmentButton", "structuresTable", "bundleBox"]
-)
+@pytest.mark.parametrize("name", ["volumeSelector", "addBoxButton", "fromSegmentButton", "bundleBox", "budgetSlider"])
 def test_inputs_are_locked_while_a_job_runs_and_say_so(a_panel: Any, logic: QuietLogic, ct: Any, name: str) -> None:
     from DeferredSegSlicerLib.logic.job import JobStatus
 

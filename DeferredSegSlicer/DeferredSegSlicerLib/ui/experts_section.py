@@ -34,6 +34,7 @@ class ExpertsSection:
         self._ui, self._context = ui, context
         self._unit = SHARE
         self._rows: tuple[ExpertRow, ...] = ()
+        self._locked = False
         self._items: list[list[Any]] = []
         self._bundles: list[tuple[str, str]] = []
         self._profiles: tuple[str, tuple[Expert, ...]] = ("?", ())
@@ -52,7 +53,7 @@ class ExpertsSection:
         ui.bundleBox.connect("currentIndexChanged(int)", self._on_bundle)
         ui.deviceBox.connect("currentIndexChanged(int)", self._on_device)
         choices = (ui.profilesButton, ui.defaultProfilesButton, ui.bundleBox, ui.deviceBox)
-        self._inputs = [Switch(widget) for widget in (*choices, ui.expertsTable, ui.budgetSlider)]
+        self._inputs = [Switch(widget) for widget in (*choices, ui.budgetSlider)]
         self._unit_box = Switch(ui.budgetUnitBox)
 
     @property
@@ -91,8 +92,8 @@ class ExpertsSection:
         """Show the state."""
         logic, state = self._context.logic, self._context.logic.state
         rows = experts.expert_rows(self.profiles, state.off_duty)
-        if rows != self._rows:
-            self._rows = rows
+        if (rows, logic.job.busy) != (self._rows, self._locked):
+            self._rows, self._locked = rows, logic.job.busy
             self._fill()
         file = state.experts_file
         name = Path(file).name if file else _("built-in")
@@ -117,7 +118,8 @@ class ExpertsSection:
             for at, row in enumerate(self._rows):
                 name = text_item(row.name, row.tool_tip)
                 name.setIcon(swatch(row.color))
-                duty = check_item(row.on_duty, _("Whether this expert may be asked."))
+                tip = run.busy_reason(self._context.logic.job.state) or _("On duty: whether this expert may be asked.")
+                duty = check_item(row.on_duty, tip, self._locked)
                 cells = [duty, name, text_item(row.role, row.tool_tip)]
                 self._items.append(cells)
                 for column, item in enumerate(cells):

@@ -9,28 +9,22 @@ import slicer
 import slicer.util
 import vtk
 
-from ..core.errors import DeferredSegError
 from ..logic.observers import Observers
 from ..logic.setup import SetUp
 from ..resources import find_resources
-from . import sample_data
 from .context import Context
 from .dialogs import Dialogs, SlicerDialogs
 from .experts_section import ExpertsSection
-from .presenters.run import busy_reason
 from .presenters.shortcuts import panel_keys
-from .presenters.try_it import replace_consent
 from .result_section import ResultSection
 from .review.sections import ReviewSections
 from .run_section import RunSection
-from .sentences import sentence_of
 from .setup_section import SetupSection
 from .shortcuts import Shortcuts
 from .structures_section import StructuresSection
 from .tables import columns, fit_height, text_item
-from .text import _
+from .top_line import TopLine
 from .volume_section import VolumeSection
-from .widgets import Switch
 
 if TYPE_CHECKING:
     from ..logic.module_logic import ModuleLogic
@@ -93,8 +87,6 @@ class Panel:
                 "toggle_model": self.result.toggle_model,
             },
         )
-        self.ui.tryItLabel.connect("linkActivated(QString)", self._on_try_it)
-        self._try_it = Switch(self.ui.tryItLabel)
         self._disconnect = [
             logic.changed.connect(self._on_changed),
             logic.failed.connect(self._on_failed),
@@ -115,6 +107,7 @@ class Panel:
         self.setup = SetupSection(ui, context, set_up)
         self.run = RunSection(ui, context, self.volume, self.structures, self.experts, self._setup_problem)
         self.result = ResultSection(ui, context)
+        self.top_line = TopLine(ui, context, self.volume, self.setup)
 
     # Its life
 
@@ -178,9 +171,17 @@ class Panel:
         if self._entered:
             self.volume.choose_the_only_one()
         self._busy = self.logic.job.busy
-        for section in (self.volume, self.structures, self.experts, self.setup, self.run, self.result, *self.further):
+        for section in (
+            self.volume,
+            self.structures,
+            self.experts,
+            self.setup,
+            self.run,
+            self.result,
+            self.top_line,
+            *self.further,
+        ):
             section.update()
-        self._try_it.set(busy_reason(self.logic.job.state))
         self.shortcuts.enable("cancel", self._busy)
         if self._entered:
             self._follow_nodes()
@@ -250,22 +251,8 @@ class Panel:
 
     def try_it(self) -> None:
         """Load the sample CT and place its boxes, ready to click."""
-        state = self.logic.state
-        if self.logic.job.busy:
-            return
-        if state.prompts and not self.dialogs.consent(_("Try it"), replace_consent()):
-            return
-        try:
-            node = sample_data.load_sample(self.context.scene)
-            with state.together():
-                self.volume.choose(node)
-                state.prompts = sample_data.place_boxes(self.context.scene, node)
-        except DeferredSegError as error:
-            self.dialogs.failure(_("Try it"), sentence_of(error))
+        self.top_line.try_it()
         self.refresh()
-
-    def _on_try_it(self, _link: str) -> None:
-        self.try_it()
 
     def _list_shortcuts(self) -> None:
         table = self.ui.shortcutsTable

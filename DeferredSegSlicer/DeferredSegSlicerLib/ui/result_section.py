@@ -73,7 +73,9 @@ class ResultSection:
         ml = sum(row.ml for row in rows)
         set_text(ui.summaryLabel, result.summary(len(regions), ml, regions.seconds / 60, shown.budget))
         case = shown.case
-        set_text(ui.methodLabel, result.method_text(case.method, str(case.model.get("name", case.model.get("id", "")))))
+        model = str(case.model.get("name", case.model.get("id", "")))
+        set_text(ui.methodLabel, result.method_text(case.method, model))
+        ui.methodLabel.setToolTip(result.model_text(model))
         set_text(ui.notesLabel, "\n".join(result.notes(case.settings, on_duty)))
         self._update_display()
         self._plan_surfaces()

@@ -48,6 +48,11 @@ class SetupSection:
         self._places = [Switch(getattr(ui, name)) for name in places]
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """Packages without which no worker can start, as far as one can tell from here."""
+        return self._missing
+
+    @property
     def problem(self) -> str:
         """Why no worker can start, or empty."""
         return setup.problem(self._missing)

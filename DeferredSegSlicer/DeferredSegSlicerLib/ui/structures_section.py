@@ -28,11 +28,11 @@ class StructuresSection:
     def __init__(self, ui: Any, context: Context, volume_problem: Callable[[], str]) -> None:
         self._ui, self._context, self._volume_problem = ui, context, volume_problem
         self._rows: tuple[StructureRow, ...] = ()
+        self._locked = ""
         self._items: list[list[Any]] = []
         self._reader = FactsReader()
         self._hint = ""
         self._buttons = [Switch(ui.addBoxButton), Switch(ui.fromSegmentButton)]
-        self._table = Switch(ui.structuresTable)
         table = ui.structuresTable
         columns(table, (NAME, CODE), (24, 24, 0, 0, 0, 0, 24))
         table.connect("cellClicked(int,int)", self._on_clicked)
@@ -79,13 +79,12 @@ class StructuresSection:
         shown, volume = logic.shown, logic.state.volume
         segmented = shown.case.structures if shown is not None and shown.volume_node is volume else ()
         rows = structures.structure_rows(self._reader.facts_of(logic.state.prompts, scene, volume, segmented))
-        if rows != self._rows or self._ui.structuresTable.rowCount != len(rows):
-            self._rows = rows
-            self._fill()
         busy = run.busy_reason(logic.job.state)
+        if (rows, busy) != (self._rows, self._locked) or self._ui.structuresTable.rowCount != len(rows):
+            self._rows, self._locked = rows, busy
+            self._fill()
         for button in self._buttons:
             button.set(busy or self._volume_problem())
-        self._table.set(busy)
         if not rows:
             self._hint = ""
         set_text(self._ui.structuresHintLabel, self._hint or ("" if rows else structures.nothing_yet()))
@@ -108,10 +107,12 @@ class StructuresSection:
                     table.setItem(at, column, item)
         fit_height(table, least_rows=2)
 
-    @staticmethod
-    def _cells(row: StructureRow) -> list[Any]:
-        show = text_item("") if row.visible is None else check_item(row.visible, _("Show the box in the views"))
-        color = text_item("", _("Click to choose another color."))
+    def _cells(self, row: StructureRow) -> list[Any]:
+        """The cells of a row; while a job runs they say why they cannot be changed."""
+        locked = self._locked
+        tip = locked or _("Show the box in the views")
+        show = text_item("") if row.visible is None else check_item(row.visible, tip, bool(locked))
+        color = text_item("", locked or _("Click to choose another color."))
         color.setIcon(swatch(row.color))
         state = text_item(row.state, row.state_tip)
         if row.emphasis:
@@ -121,11 +122,11 @@ class StructuresSection:
         return [
             show,
             color,
-            text_item(row.name, _("Double-click to rename."), editable=True),
-            text_item(row.code, row.code_tip),
+            text_item(row.name, locked or _("Double-click to rename."), editable=not locked),
+            text_item(row.code, locked or row.code_tip),
             text_item(row.prompt, row.prompt_tip),
             state,
-            text_item("\u00d7", _("Remove {name} from the list.").format(name=row.name)),
+            text_item("" if locked else "\u00d7", locked or _("Remove {name} from the list.").format(name=row.name)),
         ]
 
     def _edit_name(self, at: int) -> None:
@@ -135,7 +136,7 @@ class StructuresSection:
 
     def _on_clicked(self, at: int, column: int) -> None:
         entry = self._entry(at)
-        if entry is None:
+        if entry is None or (self._locked and column not in (PROMPT, STATE)):
             return
         if column == COLOR:
             color = self._context.dialogs.color(_("Color of {name}").format(name=entry.name), entry.color)

@@ -30,10 +30,10 @@ def number_item(text: str) -> Any:
     return item
 
 
-def check_item(checked: bool, tool_tip: str = "") -> Any:
-    """A cell with a check box."""
+def check_item(checked: bool, tool_tip: str = "", locked: bool = False) -> Any:
+    """A cell with a check box, which the user cannot change if it is locked."""
     item = qt.QTableWidgetItem()
-    item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
+    item.setFlags(qt.Qt.ItemIsEnabled if locked else qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
     item.setCheckState(qt.Qt.Checked if checked else qt.Qt.Unchecked)
     item.setToolTip(tool_tip)
     return item

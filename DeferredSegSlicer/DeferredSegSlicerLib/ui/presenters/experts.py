@@ -42,4 +42,9 @@ def _row(expert: Expert, on_duty: bool) -> ExpertRow:
         region=expert.seconds_per_region,
         slice=expert.seconds_per_slice,
     )
-    return ExpertRow(expert.id, expert.name, expert.role, expert.color, on_duty, tool_tip)
+    return ExpertRow(expert.id, expert.name, short_role(expert.role), expert.color, on_duty, tool_tip)
+
+
+def short_role(role: str) -> str:
+    """What somebody is, without what they look at: "Organ radiologist" of "Organ radiologist: how far it reaches"."""
+    return role.partition(":")[0].strip()

@@ -52,11 +52,11 @@ def mismatch(result_volume: str, chosen_volume: str) -> str:
 def method_text(method: str, model: str) -> str:
     """How the voxels to defer were found, in a sentence; `model` is the name of the bundle."""
     return {
-        "learned": _("Deferral: learned ({model})."),
-        "margin": _("Deferral: by the model's own doubt (softmax margin), not learned ({model})."),
-        "entropy": _("Deferral: by the model's own doubt (entropy), not learned ({model})."),
-        "tta": _("Deferral: by how much the model changes its mind when the image is turned, not learned ({model})."),
-    }.get(method, _("Deferral by method {method} ({model}).")).format(model=model, method=method)
+        "learned": _("Deferral: learned, by {model}."),
+        "margin": _("Deferral: by the model's own doubt (softmax margin)."),
+        "entropy": _("Deferral: by the model's own doubt (entropy)."),
+        "tta": _("Deferral: by how often the model changes its mind when the image is turned."),
+    }.get(method, _("Deferral: by the method {method}.")).format(model=model, method=method)
 
 
 def notes(settings: Mapping[str, Any], on_duty: int) -> tuple[str, ...]:
@@ -107,3 +107,8 @@ def summary(regions: int, ml: float, minutes: float, share: float) -> str:
 def hidden_reason() -> str:
     """Why an opacity cannot be changed."""
     return _("Show it first.")
+
+
+def model_text(model: str) -> str:
+    """Which model made the labels."""
+    return _("Model: {name}").format(name=model)

@@ -66,7 +66,7 @@ def run_view(facts: RunFacts) -> RunView:
 def blocked(facts: RunFacts) -> str:
     """Why the button cannot start a job: the first reason in the order in which the user would clear them."""
     nobody = _("Nobody is on duty: tick at least one expert.") if facts.on_duty == 0 else ""
-    return facts.volume_problem or facts.question or facts.setup_problem or facts.structure_problem or nobody
+    return facts.setup_problem or facts.volume_problem or facts.question or facts.structure_problem or nobody
 
 
 def _idle(facts: RunFacts) -> RunView:
