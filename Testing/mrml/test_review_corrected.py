@@ -337,4 +337,6 @@ def test_a_scene_that_is_saved_keeps_none_of_the_reviews_editor(a_bench: Callabl
     editor_node(scene)
     scene.SetSaveToXMLString(1)
     scene.Commit()
+    scene.SetSaveToXMLString(0)
+    assert "<SubjectHierarchy" in scene.GetSceneXMLString()
     assert "DeferredSegSlicerReview" not in scene.GetSceneXMLString()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 import vtk.util.numpy_support
 from boot import HeadlessSlicer
 from case_on_node import in_order, node_ids, places_of_segment, region_of
@@ -21,8 +22,11 @@ from DeferredSegSlicerLib.mrml import display
 from DeferredSegSlicerLib.mrml.deferred import DeferredDisplay
 from DeferredSegSlicerLib.mrml.grid import align, world_from_local
 from DeferredSegSlicerLib.mrml.result import show_result
-from DeferredSegSlicerLib.mrml.review.focus import EDGE, LIMIT, REGION, RegionFocus
+from DeferredSegSlicerLib.mrml.review.dimming import Dimming, undim
+from DeferredSegSlicerLib.mrml.review.focus import EDGE, LIMIT, OTHERS, REGION, RegionFocus
+from DeferredSegSlicerLib.mrml.review.helper_nodes import clear_leftovers
 from DeferredSegSlicerLib.mrml.review.previews import COLORS, Preview, Previews
+from DeferredSegSlicerLib.mrml.state import parameter_node
 from DeferredSegSlicerLib.resources import find_resources
 from hard_volumes import GRID_OF_FILE, HARD_VOLUMES, TO_WORLD, node_from_array, turned
 from render import SliceView, ThreeDView
@@ -219,6 +223,7 @@ def test_afterwards_the_picture_and_the_scene_are_as_before(
     sight = sight_on(OBLIQUE)
     sight.deferred.node.GetDisplayNode().SetSegmentOpacity2DFill(f"expert.{EXPERTS[0].id}", 0.8)  # a user's own wish
     view = a_view(sight)
+    parameter_node(scene)
     picture, nodes = view.picture(), node_ids(scene)
     observed = sight.deferred.node.GetDisplayNode().HasObserver("ModifiedEvent")
     for _ in range(2):
@@ -238,19 +243,85 @@ def preview_of(sight: Sight, where: tuple[slice, slice, slice], name: str = "fil
     return Preview(name, where, np.ones(shape, bool))
 
 
-def test_nothing_of_it_is_saved_or_listed(sight_on: Callable[[Geometry], Sight], scene: Any, tmp_path: Path) -> None:
+def shown_in_lists(scene: Any) -> set[str]:
+    """Names of the items that Slicer's lists of data show: hidden nodes are left out with all that is below them."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    return shown_below(hierarchy, hierarchy.GetSceneItemID())
+
+
+def shown_below(hierarchy: Any, parent: int) -> set[str]:
+    items, names = vtk.vtkIdList(), set()
+    hierarchy.GetItemChildren(parent, items, False)
+    for item in (items.GetId(n) for n in range(items.GetNumberOfIds())):
+        node = hierarchy.GetItemDataNode(item)
+        if node is None or not node.GetHideFromEditors():
+            names |= {hierarchy.GetItemName(item), *shown_below(hierarchy, item)}
+    return names
+
+
+def test_it_is_in_no_list_but_known_to_the_hierarchy_which_would_complain_else(
+    sight_on: Callable[[Geometry], Sight], scene: Any
+) -> None:
     sight = sight_on(STRAIGHT)
+    before = shown_in_lists(scene)
     sight.look_at(sight.first)
     sight.previews.show([preview_of(sight, FIRST)])
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    for node in (sight.focus.node, sight.previews.node):
-        assert node.GetHideFromEditors() and not hierarchy.GetItemByDataNode(node)
+    nodes = [sight.focus.node, sight.previews.node]
+    assert all(node.GetHideFromEditors() and hierarchy.GetItemByDataNode(node) for node in nodes)
+    assert shown_in_lists(scene) == before
+    sight.previews.clear()
+    sight.focus.clear()
+    assert shown_in_lists(scene) == before, "no item without a node is left"
+
+
+def test_a_scene_that_is_saved_meanwhile_shows_nothing_of_it(
+    sight_on: Callable[[Geometry], Sight], a_slicer: HeadlessSlicer, scene: Any, tmp_path: Path
+) -> None:
+    sight = sight_on(STRAIGHT)
+    place = sight.place(25, 13)
+    sight.look_at(sight.first)
+    sight.previews.show([preview_of(sight, FIRST)])
+    listed = shown_in_lists(scene)
     assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
     scene.Clear(0)
     assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    assert shown_in_lists(scene) == listed == {"CT", "CT (DeferredSeg)", "CT (deferred)"}
     names = {node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)}
     assert names == {"CT (DeferredSeg)", "CT (deferred)"}
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode") == 2
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    items = hierarchy.GetNumberOfItems()
+    clear_leftovers(scene)
+    assert hierarchy.GetNumberOfItems() == items - 2
+    volume = scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    deferred = next(
+        n for n in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene) if "deferred" in n.GetName()
+    )
+    undim(deferred)
+    assert deferred.GetDisplayNode().GetSegmentOpacity2DFill(f"expert.{EXPERTS[BOTH_OF].id}") == 1
+    view = SliceView(a_slicer, "Reopened", "Axial", (360, 360))
+    view.show(volume, place)
+    assert saturation(pixel(view, view.picture(), place)) > 0.5, "no region is dimmed any more"
+    nodes = view.node, view.logic.GetSliceCompositeNode()
+    view.close()
+    for node in nodes:
+        scene.RemoveNode(node)
+
+
+def test_dimming_twice_is_dimming_once(sight_on: Callable[[Geometry], Sight]) -> None:
+    sight = sight_on(STRAIGHT)
+    look = sight.deferred.node.GetDisplayNode().GetSegmentOpacity2DFill
+    segment_id = f"expert.{EXPERTS[BOTH_OF].id}"
+    sight.look_at(sight.first)
+    dimmed = look(segment_id)
+    assert 0 < dimmed < 0.5
+    Dimming(sight.deferred.node, "DeferredSeg.ExpertId", OTHERS).apply()
+    assert look(segment_id) == dimmed
+    sight.deferred.node.SetAttribute("DeferredSeg.Dimmed", "[nonsense")
+    undim(sight.deferred.node)
+    assert look(segment_id) == dimmed, "a damaged note is passed over"
 
 
 @pytest.mark.parametrize("name", list(HARD_VOLUMES))
@@ -314,7 +385,7 @@ def test_the_current_region_is_seen_in_3d_if_the_regions_are(
     sight = sight_on(STRAIGHT)
     sight.look_at(sight.first)
     assert not sight.focus.node.GetDisplayNode().GetVisibility3D()
-    view = ThreeDView(a_slicer)
+    view = ThreeDView(a_slicer, "Region in 3D")
     display.show_3d([sight.deferred.node], True)
     sight.look_at(sight.second)
     view.fit()
@@ -326,3 +397,4 @@ def test_the_current_region_is_seen_in_3d_if_the_regions_are(
     lit = np.ptp(picture, axis=2) > 0.3
     assert lit.sum() > 300, "the region is not seen in its color"
     view.close()
+    a_slicer.mrmlScene().RemoveNode(view.node)

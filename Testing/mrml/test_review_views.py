@@ -143,10 +143,11 @@ def test_a_window_that_was_resized_meanwhile_keeps_square_pixels(scene: Any, sli
 
 
 def test_cameras_look_at_the_region_from_where_they_looked_before(a_slicer: HeadlessSlicer, scene: Any) -> None:
-    view = ThreeDView(a_slicer)
+    view = ThreeDView(a_slicer, "Cameras")
     volume = node_from_array(scene, scan_on(OBLIQUE), OBLIQUE)
     put_under(scene, volume, MOTION)
-    camera = next(node for node in slicer.util.getNodesByClass("vtkMRMLCameraNode", scene))
+    cameras = slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
+    camera = next(node for node in cameras if node.GetLayoutName() == view.node.GetLayoutName())
     camera.SetPosition(300, 400, 500)
     direction = np.array([3, 4, 5]) / np.sqrt(50)
     place = views.place_of(np.arange(400, 460), OBLIQUE, volume)
@@ -163,6 +164,7 @@ def test_cameras_look_at_the_region_from_where_they_looked_before(a_slicer: Head
         x, y, _ = view.renderer.GetDisplayPoint()
         assert 0 < x < 400 and 0 < y < 400
     view.close()
+    scene.RemoveNode(view.node)
 
 
 def test_views_of_another_scene_stay_where_they_are(scene: Any, slice_nodes: list[Any]) -> None:

@@ -13,7 +13,8 @@ from ...core.review.names import journal_file
 from ...core.review.scanning import read_bookmark
 from ...mrml.names import CASE_ID_ATTRIBUTE
 from ...mrml.review.corrected import find_corrected
-from ...mrml.review.helper_nodes import remove_node
+from ...mrml.review.dimming import undim
+from ...mrml.review.helper_nodes import clear_leftovers, remove_node
 from ..observers import Observers
 from ..services import Services
 from ..shown_case import ShownCase
@@ -275,9 +276,17 @@ class ReviewLife:
             self._end_at_any_rate()
             if before is not None and not _shows(before):
                 remove_node(self._module.scene, find_corrected(self._module.scene, before.case.id, before.volume_node))
+            if shown is not None:
+                self._clear_leftovers(shown)
             self.changed.emit()
         elif self._desk is not None and self._desk.follow_shown():
             self._arrive(jump=False)
+
+    def _clear_leftovers(self, shown: ShownCase) -> None:
+        """A scene that was saved during a review is as one that was saved after it."""
+        clear_leftovers(self._module.scene)
+        for node in (shown.deferred_node, shown.result_node):
+            undim(node)
 
     def _on_scene_closes(self) -> None:
         self._end_at_any_rate()

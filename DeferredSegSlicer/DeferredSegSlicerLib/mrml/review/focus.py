@@ -21,7 +21,7 @@ from ..grid import Alignment
 from ..names import EXPERT_TAG, STRUCTURE_TAG
 from ..shared_layer import layer_modified, one_event
 from .dimming import Dimming, Faintness
-from .helper_nodes import follow, new_helper, nodes_with_role, remove_node
+from .helper_nodes import follow, new_helper, remove_node
 from .names import ROLE_REGION
 from .patches import Box, box_around, mask_in, new_patch, set_patch
 
@@ -120,8 +120,6 @@ class RegionFocus:
         self._node, self._patches = None, {}
 
     def _make_node(self) -> None:
-        for leftover in list(nodes_with_role(self._scene, ROLE_REGION, self._volume)):
-            remove_node(self._scene, leftover)
         lines = [node for node in self._lines if node.GetScene() is self._scene]
         under = lines[0] if lines else None
         self._node = new_helper(self._scene, self._volume, ROLE_REGION, "Region under review", under)

@@ -1,14 +1,20 @@
-"""Segmentation nodes that only show something for a while: in the views, but in no list and in no saved scene."""
+"""Segmentation nodes that only show something for a while: in the views, but in no list and in no saved scene.
+
+Slicer's subject hierarchy logs an error at every change of a segmentation that has no item in it, so they have one. An
+item is saved with a scene even if its node is not, so theirs lies under that of the module's parameter node: lists
+leave out hidden nodes with all that is below. `clear_leftovers` removes such items from a scene that was opened.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import slicer
+import vtk
 
-from ..compat import binary_labelmap
+from ..compat import binary_labelmap, subject_hierarchy
 from ..names import ROLE_ATTRIBUTE, VOLUME_REFERENCE
+from ..state import parameter_node
 
 _CLASS = "vtkMRMLSegmentationNode"
 
@@ -23,9 +29,10 @@ def new_helper(scene: Any, volume_node: Any, role: str, name: str, under: Any = 
     node.SetName(name)
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
-    node.SetAttribute(slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName(), "1")
     node.SetAttribute(ROLE_ATTRIBUTE, role)
     node = scene.AddNode(node) if under is None else scene.InsertBeforeNode(under, node)
+    hierarchy = subject_hierarchy(scene)
+    hierarchy.CreateItem(_hidden_parent(hierarchy, scene), node)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
     node.GetDisplayNode().SetHideFromEditors(True)
@@ -52,10 +59,36 @@ def remove_node(scene: Any, node: Any) -> None:
     """Take a node out of the scene with its display and storage; nothing happens if it is gone already."""
     if node is None or node.GetScene() is not scene:
         return
+    hierarchy = subject_hierarchy(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    parent = hierarchy.GetItemParent(item) if item else 0
     helpers = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())] + [node.GetStorageNode()]
     for each in (node, *helpers):
         if each is not None and each.GetScene() is scene:
             scene.RemoveNode(each)
+    if item and item in _items(hierarchy, parent):  # Slicer with a window has removed it already
+        hierarchy.RemoveItem(item, False, False)
+
+
+def clear_leftovers(scene: Any) -> None:
+    """Remove the items of helper nodes that were not saved, from a scene that was saved while they showed something."""
+    hierarchy = subject_hierarchy(scene)
+    parent = hierarchy.GetItemByDataNode(parameter_node(scene))
+    for item in _items(hierarchy, parent) if parent else ():
+        if hierarchy.GetItemDataNode(item) is None:
+            hierarchy.RemoveItem(item, False, False)
+
+
+def _hidden_parent(hierarchy: Any, scene: Any) -> int:
+    """The item of the module's parameter node, which no list shows."""
+    node = parameter_node(scene)
+    return int(hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node))
+
+
+def _items(hierarchy: Any, parent: int) -> list[int]:
+    found = vtk.vtkIdList()
+    hierarchy.GetItemChildren(parent, found, False)
+    return [found.GetId(n) for n in range(found.GetNumberOfIds())]
 
 
 def nodes_with_role(scene: Any, role: str, volume_node: Any) -> Iterator[Any]:

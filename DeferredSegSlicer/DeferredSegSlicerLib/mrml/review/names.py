@@ -1,4 +1,4 @@
-"""Names of the review's things in a scene; see `mrml.names`. A saved scene has the corrected copy alone."""
+"""Names of the review's things in a scene; see `mrml.names`. A saved scene depends on them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ ROLE_REGION = "region"
 """Node role: what lifts the current region out of the others; never saved."""
 ROLE_PREVIEW = "preview"
 """Node role: lines of the labelings that are offered; never saved."""
+DIMMED_ATTRIBUTE = "DeferredSeg.Dimmed"
+"""Node attribute: the look that segments had before they were dimmed, JSON."""
 
 CORRECTED_SUFFIX = " (corrected)"
 """After the volume's name, the name of its corrected copy."""

@@ -11,7 +11,7 @@ import slicer
 from ..compat import binary_labelmap
 from ..grid import Alignment
 from ..shared_layer import one_event
-from .helper_nodes import new_helper, nodes_with_role, remove_node
+from .helper_nodes import new_helper, remove_node
 from .names import ROLE_PREVIEW
 from .patches import Box, new_patch
 
@@ -58,8 +58,6 @@ class Previews:
         self.clear()
         if not previews:
             return
-        for leftover in list(nodes_with_role(self._scene, ROLE_PREVIEW, self._volume)):
-            remove_node(self._scene, leftover)
         self._node = new_helper(self._scene, self._volume, ROLE_PREVIEW, "Labelings on offer")
         display = self._node.GetDisplayNode()
         with one_event(self._node), one_event(display):
