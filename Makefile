@@ -21,9 +21,18 @@ install:
 demo: install
 	@$(RUN) scripts/demo.py
 
-# One thread a test process: two processes on two cores are faster than threads that fight.
+# One thread a test process: two processes on two cores are faster than threads that fight. The tests of the panel run in
+# processes of their own: their look-alike of Slicer has the views that the tests of the scene make for themselves.
+PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg QT_QPA_PLATFORM=offscreen $(RUN) -m pytest -n auto
+PANEL := Testing/ui Testing/slicer
+
 test: install
-	@OMP_NUM_THREADS=1 MPLBACKEND=Agg $(RUN) -m pytest -n auto $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(PYTEST) $(foreach folder,$(PANEL),--ignore=$(folder))
+	@$(PYTEST) $(PANEL)
+else
+	@$(PYTEST) $(ARGS)
+endif
 
 lint: install
 	@$(RUN) -m ruff format --check .
