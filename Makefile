@@ -1,8 +1,8 @@
-# Targets: demo, test, install, lint, bench, clean. Paths are relative, so that any folder name works.
+# Targets: demo, test, install, lint, bench, pictures, clean. Paths are relative, so that any folder name works.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench pictures clean
 
 RUN := .venv/bin/python
 
@@ -12,6 +12,7 @@ help:
 	@echo "make install  only make .venv and install everything into it"
 	@echo "make lint     format check, lint, types and import contracts"
 	@echo "make bench    the speed and memory tables of docs/benchmarks.md"
+	@echo "make pictures the pictures of the README and the tutorial, drawn off-screen"
 	@echo "make clean    remove .venv, demo/ and caches"
 
 # install.sh ends at once if .venv already fits pyproject.toml, this folder and this Python.
@@ -42,6 +43,10 @@ lint: install
 
 bench: install
 	@for script in Testing/benchmarks/*.py; do echo "== $$script"; $(RUN) "$$script"; done
+
+pictures: install
+	@$(RUN) scripts/screenshots.py
+	@$(RUN) scripts/tutorial_pictures.py
 
 clean:
 	@rm -rf .venv .venv-lock demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
