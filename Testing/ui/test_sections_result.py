@@ -112,6 +112,9 @@ def test_surfaces_follow_the_regions_once_the_slider_rests(a_panel: Any, logic: 
     time.sleep(0.45)
     settle()
     assert len(logic.named("refresh_3d")) == asked + 1
+    time.sleep(0.45)
+    settle()
+    assert len(logic.named("refresh_3d")) == asked + 1, "surfaces were made again though nothing has changed"
 
 
 def test_what_a_script_sets_is_shown_without_an_echo(a_panel: Any, logic: QuietLogic, a_shown_case: Any) -> None:
