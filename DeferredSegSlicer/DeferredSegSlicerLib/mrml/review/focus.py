@@ -32,7 +32,8 @@ REGION, EDGE, LIMIT = "region", "edge", "limit"
 """Ids of the segments of the node."""
 
 EDGE_COLOR = (1.0, 1.0, 1.0)
-LIMIT_COLOR = (1.0, 0.95, 0.5)
+LIMIT_COLOR = (0.0, 1.0, 1.0)
+"""Apart from the pale colors of structures. One labeling on offer is like it, but none is drawn during an edit."""
 LIMIT_OPACITY = 0.75
 LINE_PIXELS = 2
 
