@@ -45,9 +45,9 @@ class DeferredSegSlicer(ScriptedLoadableModule):
 
 def registerSampleData():
     """Put the bundled CT into the Sample Data module."""
-    from DeferredSegSlicerLib.ui.sample_source import register
+    from DeferredSegSlicerLib.ui import sample_source
 
-    register()
+    sample_source.register()
 
 
 class DeferredSegSlicerWidget(ScriptedLoadableModuleWidget):
@@ -96,13 +96,12 @@ class DeferredSegSlicerLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleLogic.__init__(self, parent)
+        from DeferredSegSlicerLib.logic.assembly import assemble
         from DeferredSegSlicerLib.logic.desktop import DesktopServices
-        from DeferredSegSlicerLib.logic.module_logic import ModuleLogic
-        from DeferredSegSlicerLib.logic.review import ReviewLogic
 
         self.services = DesktopServices()
-        self.module = ModuleLogic(slicer.mrmlScene, self.services)
-        self.review = ReviewLogic(self.module, self.services, software={"slicer": slicer.app.applicationVersion})
+        software = {"slicer": slicer.app.applicationVersion}
+        self.module, self.review = assemble(slicer.mrmlScene, self.services, software)
 
     def segment(self, volumeNode, structures=None, experts=None, budget=None, progress=None, wait=True, **options):
         """Segment with deferral and show the result; `options`: bundle, device, method, caseFolder.
@@ -110,8 +109,7 @@ class DeferredSegSlicerLogic(ScriptedLoadableModuleLogic):
         Structures are (name, ROI node) pairs, library structures or rows of the panel's table (those of the panel if
         left out). Returns the shown case, or the job's id without `wait`. Raises an error with a sentence for the user.
         """
-        if "caseFolder" in options:
-            options["case_folder"] = options.pop("caseFolder")
+        options = {{"caseFolder": "case_folder"}.get(name, name): value for name, value in options.items()}
         return self.module.segment(volumeNode, structures, experts, budget, progress=progress, wait=wait, **options)
 
     def openCase(self, folder, volumeNode=None, wait=True):

@@ -157,3 +157,19 @@ def test_an_answer_that_comes_too_late_is_not_for_the_next_region(a_bench: MakeB
     review.alternatives()
     late([Candidate("late", np.zeros(len(review.region.indices), np.uint8))])
     assert [o.name for o in review.offered] == ["tighter", "wider"]
+
+
+def test_a_script_can_wait_for_the_network(a_bench: MakeBench) -> None:  # noqa: F811
+    bench = a_bench()
+    review, network = bench.review, Network()
+    review.set_reprompt(network)
+    review.begin("extent")
+
+    def answer() -> None:
+        stop()
+        half = np.ones(len(review.region.indices), np.uint8)
+        half[::2] = 0
+        network.answer(half)
+
+    stop = bench.services.every(100, answer)
+    assert [o.name for o in review.alternatives(wait=True)] == ["tighter", "wider", "mask 2", "fill"]

@@ -102,6 +102,11 @@ class Offers:
         """Whether the maps are read, so that `find` takes milliseconds."""
         return self._map.ended
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is waited for: the network has answered, was not asked, or has had its time."""
+        return self._region is None or self._proposed is not None or self._late
+
     def set_reprompt(self, reprompt: Reprompt | None) -> None:
         """Have another proposer from the next region on, or none."""
         self._reprompt = reprompt
@@ -132,9 +137,7 @@ class Offers:
 
     def tick(self, labels: NDArray[np.uint8]) -> None:
         """Offer all there is once the network has had its time; what it proposes later has the keys that are left."""
-        if self._region is None or self._proposed is not None or self._late:
-            return
-        if self._clock() - self._since >= PATIENCE_SECONDS:
+        if not self.settled and self._clock() - self._since >= PATIENCE_SECONDS:
             self._late = True
             self._show_anew(labels)
 

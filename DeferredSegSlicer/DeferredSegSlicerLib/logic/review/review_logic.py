@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from ...core.errors import BadInputError
 from ...core.review import Change, Effort
 from .exporting import ReviewExport, export_review, formats_of
-from .offers import Option, Reprompt
+from .offers import PATIENCE_SECONDS, Option, Reprompt
 from .review_edit import EDIT_OPEN, ReviewEdit
+
+_NAP = 0.005
 
 
 class ReviewLogic(ReviewEdit):
@@ -94,15 +97,26 @@ class ReviewLogic(ReviewEdit):
             self._desk.offers.clear()
         self.changed.emit()
 
-    def alternatives(self, draw: bool = True) -> tuple[Option, ...]:
-        """Look for labelings of the region now; the first time in a case this reads a map."""
+    def alternatives(self, draw: bool = True, wait: bool = False) -> tuple[Option, ...]:
+        """Look for labelings of the region now; the first time in a case this reads a map.
+
+        Parameters
+        ----------
+        draw : show their lines in the slice views.
+        wait : until the network has answered, or has had its few seconds, with the window alive meanwhile; without it
+            what it proposes comes later, and `changed` tells.
+        """
         desk = self._able_desk()
-        found = desk.find_offers()
+        desk.find_offers()
+        until = time.monotonic() + 2 * PATIENCE_SECONDS
+        while wait and self._desk is desk and not desk.offers.settled and time.monotonic() < until:
+            self._services.process_events()
+            time.sleep(_NAP)
         if draw:
             desk.draw_offers()
         self._offers_due = False
         self.changed.emit()
-        return found
+        return desk.offers.options
 
     def set_reprompt(self, reprompt: Reprompt | None) -> None:
         """Have labelings proposed by running the network, from the next region on; or no longer."""
