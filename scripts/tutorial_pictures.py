@@ -158,8 +158,6 @@ class Tour:
 
     def segment(self) -> None:
         """The sample with its boxes; what comes of it."""
-        import slicer
-
         self._photographer.panel.try_it()
         state, ui = self._photographer.logic.state, self._ui
         self._views = Views(state.volume)
@@ -169,8 +167,6 @@ class Tour:
         ui.segmentButton.click()
         self._wait_for_case()
         shown = self._photographer.logic.shown
-        for entry in state.prompts:  # the boxes have done their work, and would lie over the regions
-            slicer.mrmlScene.GetNodeByID(entry.node_id).SetDisplayVisibility(False)
         self._views.move_to(_busiest_place(shown))
         self._album.take("result", [ui.resultCollapsibleButton], self._views)
 

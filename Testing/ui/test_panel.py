@@ -13,7 +13,7 @@ import pytest
 from DeferredSegSlicerLib.logic.job import JobStatus
 from fakes import MemoryServices, QuietLogic, QuietSetUp, ScriptedUser
 from panel_fixtures import *  # noqa: F403
-from panel_fixtures import fire, settle
+from panel_fixtures import fire, settle, watched
 
 CLERK = Path(__file__).parents[1] / "logic" / "clerk.py"
 
@@ -26,7 +26,7 @@ def observers(*subjects: Any) -> int:
 def make_panel(a_host: Any, logic: Any, services: Any, user: Any, set_up: Any) -> Any:
     from DeferredSegSlicerLib.ui.panel import Panel
 
-    return Panel(a_host, logic, services, user, set_up)
+    return watched(Panel(a_host, logic, services, user, set_up))
 
 
 # Life
@@ -218,6 +218,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
+def qt_unchecked() -> Any:
+    """An unchecked box, as `checkState` has it."""
+    import qt
+
+    return qt.Qt.Unchecked
+
+
 def test_from_try_it_to_the_overlay_and_back(
     a_host: Any, a_real_logic: Any, scene: Any, user: ScriptedUser, sample_data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +251,9 @@ def test_from_try_it_to_the_overlay_and_back(
     assert "Segmenting" in seen and "Done in" in panel.ui.statusLabel.text
     assert panel.ui.resultCollapsibleButton.text == "Result on \u201cBody CT (sample)\u201d"
     assert [table.item(row, 5).text() for row in range(3)] == ["done"] * 3
+    boxes = [scene.GetNodeByID(entry.node_id).GetDisplayNode() for entry in logic.state.prompts]
+    assert not any(box.GetVisibility() for box in boxes), "the boxes would lie over the regions"
+    assert [table.item(row, 0).checkState() for row in range(3)] == [qt_unchecked()] * 3
     assert int(panel.ui.legendTable.item(3, 1).text()) == len(logic.shown.regions) > 0
 
     jobs = logic.job.job

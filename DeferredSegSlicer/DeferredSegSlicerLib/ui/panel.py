@@ -223,6 +223,7 @@ class Panel:
 
     def _on_finished(self, _shown: Any) -> None:
         self.run.finished()
+        self.structures.hide_boxes()
         self.ui.resultCollapsibleButton.collapsed = False
         self.refresh_soon()
 

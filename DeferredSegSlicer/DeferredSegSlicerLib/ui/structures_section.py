@@ -89,6 +89,13 @@ class StructuresSection:
             self._hint = ""
         set_text(self._ui.structuresHintLabel, self._hint or ("" if rows else structures.nothing_yet()))
 
+    def hide_boxes(self) -> None:
+        """Take the boxes out of the views, since the result is there; their check boxes bring them back."""
+        for entry in self._context.logic.state.prompts:
+            node = self._node_of(entry)
+            if entry.kind == BOX and node is not None and node.GetDisplayNode() is not None:
+                node.GetDisplayNode().SetVisibility(False)
+
     def clear_hint(self) -> None:
         """What the hint told was done."""
         self._hint = ""
