@@ -245,3 +245,15 @@ def test_closing_the_panel_while_editing_lets_the_editor_go(
     assert not editor.bench_shortcuts and nodes.editor_node.GetActiveEffectName() == ""
     assert sections.review.editing.editor is None
     fire(ui.doneEditButton, "clicked()")  # a late click does no harm
+
+
+def test_an_edit_that_ends_by_itself_is_let_go_of_at_once(
+    sections: Any, ui: Any, editable: FakeReview, nodes: Any
+) -> None:
+    ui.editButton.click()
+    draw()
+    editable.editing = None  # as when the scene is closed: its nodes go before anything is drawn
+    editable.changed.emit()
+    assert _editor(sections).mrmlSegmentEditorNode() is None and not _editor(sections).bench_shortcuts
+    draw()
+    assert not ui.editFrame.visible

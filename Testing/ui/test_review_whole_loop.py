@@ -157,6 +157,42 @@ def test_a_case_of_another_scan_is_not_opened_on_the_chosen_volume(
     assert desk.logic.shown is not None and desk.logic.shown.volume_node is not other
 
 
+def test_a_folder_that_holds_no_case_is_refused_in_a_line(
+    bench: Any, at_work: Callable[[], Workplace], case: Case, tmp_path: Path
+) -> None:
+    desk = at_work()
+    desk.user.answers["folder"] = str(tmp_path)
+    desk.ui.openCaseButton.click()
+    draw()
+    assert str(tmp_path) in desk.ui.decisionLabel.text and "bold" in desk.ui.decisionLabel.styleSheet
+    (case.folder / "routing.nrrd").write_bytes(b"cut off")
+    desk.user.answers["folder"] = str(case.folder)
+    desk.ui.openCaseButton.click()
+    desk.wait(lambda: not desk.logic.job.busy)
+    draw()
+    assert "routing.nrrd" in desk.ui.decisionLabel.text and not desk.ui.workWidget.visible
+
+
+def test_closing_the_scene_while_editing_records_the_edit_and_ends_the_review(
+    bench: Any, at_work: Callable[[], Workplace], case: Case, scene: Any
+) -> None:
+    import slicer
+
+    desk = at_work()
+    desk.open(case)
+    desk.be("Lesion extent")
+    region = desk.review.region
+    press(desk.window, "E")
+    assert region is not None and desk.review.editing is not None and desk.logic.shown is not None
+    mask = np.zeros(case.geometry.shape, bool)
+    mask.reshape(-1)[region.indices] = True
+    Hand(slicer.app, desk.review.editing.editor_node).erase(desk.logic.shown.alignment.to_node(mask))
+    scene.Clear(0)
+    draw()
+    assert not desk.review.active and not desk.ui.editFrame.visible and not desk.ui.workWidget.visible
+    assert not read_review(case).corrected().reshape(-1)[region.indices].any()
+
+
 def test_closing_the_panel_leaves_no_observer_and_lets_others_review(
     bench: Any, at_work: Callable[[], Workplace], case: Case, scene: Any
 ) -> None:

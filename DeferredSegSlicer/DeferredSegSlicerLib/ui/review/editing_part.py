@@ -122,6 +122,11 @@ class EditingPart:
             review.cancel_edit()
             self._asking.say(editing.discarded_text())
 
+    def let_go_if_over(self) -> None:
+        """Take the editor off an edit that is over, at once: its nodes may leave the scene in a moment."""
+        if self._at_work is not None and self._review.editing is not self._at_work:
+            self._take_up(None)
+
     def close(self) -> None:
         """The panel goes for good."""
         editor, self._editor = self._editor, None

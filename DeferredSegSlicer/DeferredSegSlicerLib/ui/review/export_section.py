@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
-import slicer
 
 from ...core.errors import DeferredSegError
 from ..context import Context
@@ -83,7 +82,7 @@ class ExportSection:
     def export(self) -> None:
         """Write the ticked formats."""
         ui, folder = self._ui, Path(self._ui.exportFolderButton.directory)
-        slicer.app.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
+        qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
         try:
             done = self._review.export(folder, self.wanted, ui.replaceBox.checked)
             failures = [(failure.format, failure.error.sentence) for failure in done.failures]
@@ -95,7 +94,7 @@ class ExportSection:
         except DeferredSegError as error:
             self._outcome = (export.nothing_written(sentence_of(error)), "", "")
         finally:
-            slicer.app.restoreOverrideCursor()
+            qt.QApplication.restoreOverrideCursor()
         self._said_of = self._heads()
         self._refresh()
 

@@ -59,9 +59,10 @@ class ReadingPart:
                 if opened:
                     self._on_start()
 
-    def case_failed(self) -> None:
-        """What was opened could not be shown."""
-        self._opening = False
+    def case_failed(self) -> bool:
+        """A job failed; returns whether that was the opening of a case from here."""
+        opening, self._opening = self._opening, False
+        return opening
 
     def update(self, facts: Facts) -> None:
         """Show the state."""

@@ -64,7 +64,7 @@ class ReviewSections:
         for button in (widgets.reviewCollapsibleButton, widgets.exportCollapsibleButton):
             button.setVisible(True)
         self._disconnect = [
-            review.changed.connect(self.refresh_soon),
+            review.changed.connect(self._on_changed),
             review.failed.connect(self._on_failed),
             context.logic.finished.connect(self._on_case),
             context.logic.failed.connect(self._on_no_case),
@@ -110,13 +110,19 @@ class ReviewSections:
         self.review.update(facts)
         self.export.update(facts)
 
+    def _on_changed(self) -> None:
+        self.review.editing.let_go_if_over()
+        self.refresh_soon()
+
     def _on_case(self, _shown: Any) -> None:
         self.review.reading.case_shown()
         self._widgets.reviewCollapsibleButton.collapsed = False
         self.refresh_soon()
 
-    def _on_no_case(self, _error: Any) -> None:
-        self.review.reading.case_failed()
+    def _on_no_case(self, error: Any) -> None:
+        if self.review.reading.case_failed():
+            self.review.asking.say(f"{error.message} {error.advice}".strip(), refused=True)
+            self.refresh_soon()
 
     def _on_failed(self, error: DeferredSegError) -> None:
         """Something that went on in the background: nobody is interrupted by a window."""
