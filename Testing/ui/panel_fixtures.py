@@ -21,6 +21,7 @@ __all__ = [
     "set_up",
     "settle",
     "user",
+    "watched",
 ]
 
 
@@ -70,10 +71,11 @@ def a_panel(
     """The panel, entered, over the quiet logic."""
     from DeferredSegSlicerLib.ui.panel import Panel
 
-    panel = Panel(a_host, logic, services, user, set_up)  # type: ignore[arg-type]
+    panel = watched(Panel(a_host, logic, services, user, set_up))  # type: ignore[arg-type]
     panel.enter()
     yield panel
     panel.cleanup()
+    _watched.clear()
 
 
 @pytest.fixture
@@ -116,15 +118,34 @@ def a_shown_case(
     return logic.shown
 
 
+_watched: list[Any] = []
+
+
+def watched(panel: Any) -> Any:
+    """The panel; `settle` waits for its timers."""
+    _watched.append(panel)
+    return panel
+
+
 def settle() -> None:
-    """Let timers of the panel fire that are due now."""
+    """Let timers of the panel fire that are due soon, however busy the computer is."""
     import time
 
     import slicer
 
+    deadline = time.monotonic() + 5.0
     for _ in range(3):
-        time.sleep(0.03)
+        time.sleep(0.02)
         slicer.app.processEvents()
+    while any(_waits(panel) for panel in _watched) and time.monotonic() < deadline:
+        time.sleep(0.005)
+        slicer.app.processEvents()
+
+
+def _waits(panel: Any) -> bool:
+    """Whether something is still to be shown or told. (Surfaces are not waited for: they are slow on purpose.)"""
+    timers = (panel._refresh_timer, panel._failure_timer, panel.experts._timer)
+    return not panel._closed and any(timer.active for timer in timers)
 
 
 def click_cell(table: Any, row: int, column: int) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from fakes import QuietLogic
 from panel_fixtures import *  # noqa: F403
-from panel_fixtures import settle
+from panel_fixtures import settle, watched
 
 
 def _new_panel(a_host: Any, logic: Any, services: Any, user: Any, set_up: Any) -> Any:
     from DeferredSegSlicerLib.ui.panel import Panel
 
-    return Panel(a_host, logic, services, user, set_up)
+    return watched(Panel(a_host, logic, services, user, set_up))
 
 
 def test_the_only_volume_is_chosen_when_the_module_is_entered(
