@@ -25,7 +25,7 @@ EDGE = Reader("edge", "Dr. Edge", "radiologist")
 
 NAMES = [
     "../../etc/passwd",
-    "/root/x",
+    "/etc/x",
     "Dr. Müller-Lüdenscheidt",
     "放射線科医 山田",
     "con",

@@ -205,7 +205,7 @@ def test_a_head_trained_on_lesions_is_not_let_loose_on_organs(two_structures):
 
 
 @pytest.mark.parametrize(
-    ("method", "used"), [("auto", "so the softmax margin decides"), ("learned", "may find errors worse")]
+    ("method", "used"), [("auto", "the softmax margin decides"), ("learned", "may find errors worse")]
 )
 def test_the_case_says_when_an_organ_is_outside_the_heads_training(
     an_axial_volume, two_structures, three_experts, method, used

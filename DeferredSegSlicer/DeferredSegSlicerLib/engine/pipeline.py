@@ -319,14 +319,11 @@ def method_for(name: str, bundle: Bundle, structures: Sequence[Structure]) -> st
 def _scope_warnings(asked: str, used: str, bundle: Bundle, structures: Sequence[Structure]) -> list[str]:
     if bundle.head is None or bundle.defers_well(structures):
         return []
-    others = [f'"{one.name}"' for one in structures if not one.terminology.is_lesion]
-    are = f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not"
-    trained = f'the learned deferral of bundle "{bundle.id}" was trained on lesions alone, which {are}'
+    others = ", ".join(f'"{one.name}"' for one in structures if not one.terminology.is_lesion)
+    trained = "the learned deferral was trained on lesions alone"
     if used == "learned":
-        return [f"{trained}: there it may find errors worse than the softmax margin"]
-    return (
-        [f"{trained}, so the softmax margin decides (method learned uses it all the same)"] if asked == "auto" else []
-    )
+        return [f"{trained}: for {others} it may find errors worse than the softmax margin"]
+    return [f"{trained}, so for {others} the softmax margin decides"] if asked == "auto" else []
 
 
 def _warnings(drawn: _Drawn, experts: Sequence[Expert]) -> list[str]:
