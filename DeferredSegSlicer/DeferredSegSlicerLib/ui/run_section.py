@@ -144,4 +144,4 @@ class RunSection:
     @staticmethod
     def title() -> str:
         """Title of the window that tells of a failure."""
-        return _("Segmentation failed")
+        return _("Deferred Segmentation")
