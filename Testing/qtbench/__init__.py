@@ -3,6 +3,15 @@
 `install()` puts `qt`, `ctk`, `slicer.qMRML*`, `slicer.qSlicer*`, `slicer.app` and Slicer's Python modules in place, all
 held to `qt_api.json`, which was read from a real Slicer 5.13: a name that is not in it raises `NotInSlicer`. The scene
 and `slicer.util` are slicer-core's own. The code under test cannot tell and must not ask where it runs.
+
+For tests: `user.answer(...)` says what the user will answer to coming dialogs, `user.shown` what came up; stand-ins
+are operated by their `bench_...` members (`selector.bench_choose(node)`, `slider.bench_drag(3)`);
+`slicer_python.load_module` loads a scripted module; `packaging.pip` remembers what was to be installed; `reset()` goes
+before a test and `problems()` after it.
+
+What it cannot tell: the look and size of CTK's and Slicer's widgets; the effects of the Segment Editor; anything drawn
+in a view; PythonQt's ownership of objects; whether Qt 5 draws or times things differently. A name that the table lists
+and no test needed yet raises NotImplementedError.
 """
 
 from __future__ import annotations

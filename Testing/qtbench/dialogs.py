@@ -104,10 +104,21 @@ def run(dialog: Any, *_: Any) -> Any:
     return QtWidgets.QDialog.result(dialog)
 
 
+def click(button: Any) -> None:
+    """A click; on a button that opens a menu, the scripted answer is the action to take (or None)."""
+    menu = type(button).bench_native.menu(button)
+    instant = QtWidgets.QToolButton.InstantPopup
+    if menu is not None and (isinstance(button, QtWidgets.QPushButton) or button.popupMode == instant):
+        run(menu)
+    else:
+        QtWidgets.QAbstractButton.click(button)
+
+
 def members(class_name: str) -> dict[str, Any]:
     """What a dialog class gets instead of Qt's waiting calls."""
     made: dict[str, Any] = {name: _static(class_name, name) for name in _STATIC.get(class_name, ())}
-    return made | ({"exec": run} if class_name in MODAL else {})
+    made |= {"exec": run} if class_name in MODAL else {}
+    return made | ({"click": click} if class_name in ("QToolButton", "QPushButton") else {})
 
 
 def playing(bench: type, class_name: str) -> type:

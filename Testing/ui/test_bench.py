@@ -222,6 +222,22 @@ def test_dialogs_take_scripted_answers_and_never_wait(bench: Any) -> None:
         qt.QMessageBox.question(None, "Title", "Text")
 
 
+def test_a_button_with_a_menu_takes_a_scripted_action(bench: Any) -> None:
+    import qt
+
+    taken: list[str] = []
+    menu = qt.QMenu()
+    action = menu.addAction("Reassign")
+    action.connect("triggered()", lambda: taken.append("reassigned"))
+    button = qt.QToolButton()
+    button.setMenu(menu)
+    button.popupMode = qt.QToolButton.InstantPopup
+    bench.user.answer(action, None)
+    button.click()
+    button.click()
+    assert taken == ["reassigned"]
+
+
 def test_answers_that_nobody_asked_for_are_a_problem(bench: Any) -> None:
     bench.user.answer(1)
     assert bench.problems() == ["1 scripted answers were not asked for"]
