@@ -132,9 +132,11 @@ class Photographer:
 
 def set_up_needed(photographer: Photographer) -> None:
     """The panel of a Slicer in which nothing is installed yet."""
+    import slicer
     from DeferredSegSlicerLib.logic import packages
 
     real = packages.package_states, packages.missing_to_start
+    documents, slicer.app.defaultScenePath = slicer.app.defaultScenePath, "/home/reader/Documents"  # only shown
     packages.package_states = lambda: tuple(packages.PackageState(r, None) for r in packages.all_requirements())
     packages.missing_to_start = lambda: packages.NEEDED_TO_START
     try:
@@ -143,6 +145,7 @@ def set_up_needed(photographer: Photographer) -> None:
     finally:
         photographer.close()
         packages.package_states, packages.missing_to_start = real
+        slicer.app.defaultScenePath = documents
 
 
 def segmentation(photographer: Photographer, wanted: set[str]) -> None:
