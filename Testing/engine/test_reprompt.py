@@ -200,6 +200,19 @@ def test_a_mask_that_contradicts_the_model_around_the_region_is_not_offered(a_ca
     assert "contradicts the model" in found.refused[MASK_1]
 
 
+def test_no_more_is_asked_than_is_wanted(a_case: Case) -> None:
+    region = flat(slice(3, 6), slice(22, 42), slice(34, 42))
+    segmentor = gray_segmentor()
+    asked = []
+    plain = segmentor.decoder.mask_decoder.predict_masks
+    segmentor.decoder.mask_decoder.predict_masks = lambda *given: (asked.append(len(given[2])), plain(*given))[1]
+    with Reprompter(a_case, segmentor) as reprompter:
+        one = reprompter.ask("blob", region, most=1)
+        assert [a.name for a in one.alternatives] == [MASK_3] and one.refused == {} and asked == [1, 1, 1]
+        reprompter.ask("blob", region, most=2)
+        assert asked[3:] == [2, 2, 2], "two boxes a slice, in one go"
+
+
 def test_what_is_offered_already_is_not_offered_again(a_case: Case) -> None:
     region = flat(slice(3, 6), slice(22, 42), slice(34, 42))
     with Reprompter(a_case, gray_segmentor()) as reprompter:

@@ -41,8 +41,10 @@ def mask_name(token: int) -> str:
 PREFERENCE = (mask_name(3), TIGHT_NAME, mask_name(2), mask_name(1))
 """In which order the network's answers are offered.
 
-On the sample CT and on sarcomas, mask 3 and the tight box were nearer to the reference than the model in more than half
-of the regions for which they were offered; masks 2 and 1, a part and a part of a part, in none.
+On the sample CT and on five sarcoma scans mask 3 was nearer to the reference than the model in 17 of the 21 regions for
+which it was offered, the tight box in 13 of 18, masks 2 and 1 (a part, and a part of a part) in none of 8. Nearer than
+all labelings from the maps as well was mask 3 in 3 regions, the tight box in none: these are further proposals, not
+better ones.
 """
 
 MOST = 2
@@ -216,7 +218,8 @@ class Reprompter:
             label = whole[index] == question.number
             around = np.zeros_like(label)
             around[place] = near[here]
-            masks = self._masks(asked, index, wanted[done:], tight_box(label, around))
+            tight = tight_box(label, around) if TIGHT_NAME in names else None
+            masks = self._masks(asked, index, wanted[done:], tight)
             for answer in answers:
                 if answer.name in masks:
                     known, mask = np.zeros_like(label), label.copy()

@@ -32,6 +32,10 @@ from ..worker_link import MakeClient
 if TYPE_CHECKING:
     from ..module_logic import ModuleLogic
 
+MOST = 1
+"""Answers of the network that are looked at: the other mask of its decoder. A further one would take the key of a
+labeling from the maps, which is mostly nearer to the truth."""
+
 SOON_MS = 1
 REGION_FILE, ANSWER_FILE = "region.json", "alternatives.json"
 
@@ -126,7 +130,7 @@ class WorkerReprompt:
                 region.structure,
                 folder / REGION_FILE,
                 folder / ANSWER_FILE,
-                RepromptOptions(module.state.device or "auto"),
+                RepromptOptions(module.state.device or "auto", most=MOST),
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
