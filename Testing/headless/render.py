@@ -37,6 +37,9 @@ THREE_D_MANAGERS = (
 class _View:
     """A render window without a screen, and the managers that draw a scene into it."""
 
+    logic: Any
+    node: Any
+
     def __init__(self, app: Any, factory: Any, managers: tuple[str, ...], size: tuple[int, int]) -> None:
         self.renderer, self.window = vtk.vtkRenderer(), vtk.vtkRenderWindow()
         self.window.SetOffScreenRendering(1)
@@ -79,9 +82,19 @@ class _View:
         return pixels.reshape(height, width, -1)[::-1, :, :3].copy()
 
     def close(self) -> None:
-        """Let go of the scene and of the window."""
+        """Let go of the window, and take the view's own nodes out of the scene: they outlive the closing of a scene,
+        and a second view of the same name would find them and draw nothing.
+        """
+        scene, nodes = self.logic.GetMRMLScene(), self._nodes()
         self.group.SetMRMLDisplayableNode(None)
         self.window.Finalize()
+        self.logic.SetMRMLScene(None)
+        for node in nodes:
+            if scene is not None and node is not None and scene.IsNodePresent(node):
+                scene.RemoveNode(node)
+
+    def _nodes(self) -> tuple[Any, ...]:
+        return (self.node,)
 
 
 class SliceView(_View):
@@ -135,7 +148,9 @@ class SliceView(_View):
         self._mapper.RemoveAllInputs()
         self._application_logic.GetSliceLogics().RemoveItem(self.logic)
         super().close()
-        self.logic.SetMRMLScene(None)
+
+    def _nodes(self) -> tuple[Any, ...]:
+        return self.node, self.logic.GetSliceCompositeNode()
 
 
 class ThreeDView(_View):
@@ -155,7 +170,3 @@ class ThreeDView(_View):
         """Move the camera so that everything is in the picture."""
         self.window.Render()
         self.renderer.ResetCamera()
-
-    def close(self) -> None:
-        super().close()
-        self.logic.SetMRMLScene(None)

@@ -93,10 +93,7 @@ def views(a_slicer: HeadlessSlicer) -> Iterator[Callable[..., SliceView]]:
 
     yield make
     for view in made:
-        nodes = view.node, view.logic.GetSliceCompositeNode()
         view.close()
-        for node in nodes:  # these outlive the closing of a scene, and a second view would take them for its own
-            a_slicer.mrmlScene().RemoveNode(node)
 
 
 def color_at(view: SliceView, picture: np.ndarray, ras: tuple[float, float, float]) -> np.ndarray:
@@ -232,7 +229,6 @@ def test_regions_are_seen_in_3d_in_their_colors_and_through_the_model(
         regions = view.picture()
     finally:
         view.close()
-        a_slicer.mrmlScene().RemoveNode(view.node)
     assert len(np.unique(nothing.reshape(-1, 3), axis=0)) == 1, "nothing is drawn in 3D before it is asked for"
     behind = (model != nothing).any(axis=2) & (regions != nothing).any(axis=2)
     assert np.count_nonzero((both != model).any(axis=2) & behind) > 0.9 * np.count_nonzero(behind) > 500

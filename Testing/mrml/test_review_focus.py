@@ -106,10 +106,7 @@ def a_view(a_slicer: HeadlessSlicer) -> Iterator[Callable[[Sight], SliceView]]:
 
     yield show
     for view in made:
-        nodes = view.node, view.logic.GetSliceCompositeNode()
         view.close()
-        for node in nodes:
-            a_slicer.mrmlScene().RemoveNode(node)
 
 
 def slice_axes(sight: Sight) -> tuple[float, ...]:
@@ -304,10 +301,7 @@ def test_a_scene_that_is_saved_meanwhile_shows_nothing_of_it(
     view = SliceView(a_slicer, "Reopened", "Axial", (360, 360))
     view.show(volume, place)
     assert saturation(pixel(view, view.picture(), place)) > 0.5, "no region is dimmed any more"
-    nodes = view.node, view.logic.GetSliceCompositeNode()
     view.close()
-    for node in nodes:
-        scene.RemoveNode(node)
 
 
 def test_dimming_twice_is_dimming_once(sight_on: Callable[[Geometry], Sight]) -> None:
@@ -397,4 +391,3 @@ def test_the_current_region_is_seen_in_3d_if_the_regions_are(
     lit = np.ptp(picture, axis=2) > 0.3
     assert lit.sum() > 300, "the region is not seen in its color"
     view.close()
-    a_slicer.mrmlScene().RemoveNode(view.node)

@@ -42,10 +42,7 @@ def slice_nodes(a_slicer: HeadlessSlicer, scene: Any) -> Iterator[list[Any]]:
     ]
     yield [view.node for view in shown]
     for view in shown:
-        nodes = view.node, view.logic.GetSliceCompositeNode()
         view.close()
-        for node in nodes:
-            scene.RemoveNode(node)
 
 
 def ragged(shape: tuple[int, int, int]) -> np.ndarray:
@@ -164,7 +161,6 @@ def test_cameras_look_at_the_region_from_where_they_looked_before(a_slicer: Head
         x, y, _ = view.renderer.GetDisplayPoint()
         assert 0 < x < 400 and 0 < y < 400
     view.close()
-    scene.RemoveNode(view.node)
 
 
 def test_views_of_another_scene_stay_where_they_are(scene: Any, slice_nodes: list[Any]) -> None:

@@ -172,14 +172,11 @@ def test_the_looks_come_back_and_the_models_line_is_still_on_top(
     assert not state.result.GetDisplayNode().GetVisibility2DFill()
 
     view = SliceView(a_slicer)
-    nodes = view.node, view.logic.GetSliceCompositeNode()
     try:
         view.show(state.volume, (0.0, 0.0, 0.0))
         picture = view.picture()
     finally:
         view.close()
-        for node in nodes:
-            scene.RemoveNode(node)
     line = (np.array(case.structures[0].color) * 255).round().astype(int)
     rows, _ = np.nonzero(np.abs(picture.astype(int) - line).max(axis=2) <= 1)
     assert np.ptp(rows) > 150 and len(np.unique(rows)) == np.ptp(rows) + 1, "no gap where the fill crosses the line"
