@@ -109,7 +109,7 @@ def test_what_the_network_proposes_comes_after_what_has_a_key_already(a_bench: M
     half = np.ones(len(review.region.indices), np.uint8)
     half[::2] = 0
     network.answer(half, half, np.full_like(half, 9), half[:-1])  # twice the same, no structure, too short
-    assert [o.name for o in review.offered] == ["tighter", "wider", "mask 2", "fill"] and news
+    assert [o.name for o in review.offered] == ["tighter", "wider", "mask 2", "drop"] and news
     assert review.offered[:2] == first or [o.name for o in first] == [o.name for o in review.offered[:2]]
     assert preview_node(bench).GetSegmentation().GetNumberOfSegments() == 4
     review.take(3)
@@ -172,4 +172,4 @@ def test_a_script_can_wait_for_the_network(a_bench: MakeBench) -> None:  # noqa:
         network.answer(half)
 
     stop = bench.services.every(100, answer)
-    assert [o.name for o in review.alternatives(wait=True)] == ["tighter", "wider", "mask 2", "fill"]
+    assert [o.name for o in review.alternatives(wait=True)] == ["tighter", "wider", "mask 2", "drop"]
