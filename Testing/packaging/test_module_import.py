@@ -129,3 +129,11 @@ def test_slicer_starts_no_more_than_half_a_second_later() -> None:
 def test_the_module_file_is_short_and_only_delegates() -> None:
     lines = (MODULE / "DeferredSegSlicer.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 150
+
+
+def test_the_logic_works_in_a_slicer_that_was_built_without_simpleitk() -> None:
+    code = "import sys; sys.modules['SimpleITK'] = None; import DeferredSegSlicerLib.logic.assembly"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(MODULE)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from .dicom_grid import grid_of
 from .dicom_slice import DicomSlice, read_slice_header
 from .errors import BadInputError
 from .geometry import MAX_VOXELS
-from .image_file import checked_volume, itk_cause, narrowed, quiet_itk
+from .image_file import checked_volume, itk_cause, narrowed, quiet_itk, simple_itk
 from .volume import Modality, Volume
 
 if TYPE_CHECKING:
@@ -147,6 +146,7 @@ def _read_pixels(slices: Sequence[DicomSlice]) -> NDArray[np.generic]:
     if common.itemsize > 4 or common == np.uint32:
         raise BadInputError(f"has voxels of type {common.name}, which is not supported")
     image = np.empty((len(slices), slices[0].rows, slices[0].columns), common)
+    sitk = simple_itk()
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     for k, item in enumerate(slices):

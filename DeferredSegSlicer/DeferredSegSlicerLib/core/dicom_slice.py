@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from .errors import BadInputError
+from .image_file import simple_itk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,15 +20,16 @@ _IMAGE_CLASSES = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(1|2|4|6|7|12|20
 """SOP classes whose files hold images: CT, MR, ultrasound, secondary capture, X-ray, nuclear medicine, PET."""
 
 _PIXEL_TYPES = {
-    sitk.sitkInt8: np.int8,
-    sitk.sitkUInt8: np.uint8,
-    sitk.sitkInt16: np.int16,
-    sitk.sitkUInt16: np.uint16,
-    sitk.sitkInt32: np.int32,
-    sitk.sitkUInt32: np.uint32,
-    sitk.sitkFloat32: np.float32,
-    sitk.sitkFloat64: np.float64,
+    "sitkInt8": np.int8,
+    "sitkUInt8": np.uint8,
+    "sitkInt16": np.int16,
+    "sitkUInt16": np.uint16,
+    "sitkInt32": np.int32,
+    "sitkUInt32": np.uint32,
+    "sitkFloat32": np.float32,
+    "sitkFloat64": np.float64,
 }
+"""Of SimpleITK's names for what a pixel is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def read_slice_header(path: Path) -> DicomSlice | None:
         start = file.read(2048)
     if start[128:132] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
         return None
-    reader = sitk.ImageFileReader()
+    reader = simple_itk().ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
     try:
@@ -127,8 +128,14 @@ def read_slice_header(path: Path) -> DicomSlice | None:
         frames=max(int(frames) if frames.isdecimal() else 1, size[2] if len(size) > 2 else 1),
         samples=reader.GetNumberOfComponents(),
         photometric=text("0028|0004"),
-        dtype=np.dtype(_PIXEL_TYPES.get(reader.GetPixelID(), np.uint8)),
+        dtype=_dtype_of(reader.GetPixelID()),
     )
+
+
+def _dtype_of(pixel_id: int) -> np.dtype[np.generic]:
+    sitk = simple_itk()
+    found = next((dtype for name, dtype in _PIXEL_TYPES.items() if getattr(sitk, name) == pixel_id), np.uint8)
+    return np.dtype(found)
 
 
 def _says_it_is_an_image(start: bytes) -> bool:

@@ -7,10 +7,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from .errors import BadInputError
 from .geometry import MAX_VOXELS, Geometry
@@ -61,12 +60,22 @@ def checked_volume(
 @contextmanager
 def quiet_itk() -> Iterator[None]:
     """ITK's warnings stay off stderr meanwhile; what matters is checked here and raised."""
+    sitk = simple_itk()
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def simple_itk() -> Any:
+    """Imported when a file is read: a Slicer may have been built without it, and Slicer has the voxels already."""
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise BadInputError("cannot be read: this Python lacks the package SimpleITK") from error
+    return SimpleITK
 
 
 def narrowed(image: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -97,7 +106,7 @@ def _check_kind(stored: StoredImage) -> None:
 
 
 def _geometry_of(path: Path, stored: StoredImage) -> Geometry:
-    reader = sitk.ImageFileReader()
+    reader = simple_itk().ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(stored.reader)
     try:

@@ -10,7 +10,6 @@ import slicer
 import slicer.util
 import vtk
 
-from . import prepared
 from .access import MODULE, deferred_voxels, labels_on_volume, logic, panel, scene_observers, segment_ids, shown, widget
 from .stepper import Skipped, StepFailed, require
 from .waiting import live, wait_for
@@ -49,6 +48,7 @@ def save_close_reopen(walk: Walk) -> str:
 
 def left_handed_volume(walk: Walk) -> str:
     """A case of a left-handed file lies where it belongs, though Slicer turns the slices around."""
+    prepared = _prepared()
     hard = prepared.left_handed(walk.files("left_handed"))
     slicer.mrmlScene.Clear(0)
     node = slicer.util.loadVolume(str(hard.file))
@@ -64,6 +64,15 @@ def left_handed_volume(walk: Walk) -> str:
     require(off < 3.0, f"the liver is {off:.1f} mm away from where the file has it")
     kind = "left" if matrix.Determinant() < 0 else "right"
     return f"axes of the node {kind}-handed, flips {case.alignment.flips}, {off:.2f} mm off, center {center[2]:.0f} mm"
+
+
+def _prepared() -> Any:
+    """Cases without a network; not imported before, since a Slicer can be built without SimpleITK."""
+    try:
+        from . import prepared
+    except ImportError as error:
+        raise Skipped(f"no case can be prepared: {error}") from error
+    return prepared
 
 
 def _center_of_mass(case: Any) -> tuple[float, ...]:
