@@ -311,6 +311,24 @@ def test_a_draft_is_taken_up_where_its_region_is_at_another_budget_too(a_bench: 
     bench.review.finish_edit()
 
 
+def test_an_unfinished_edit_is_not_replaced_by_another(a_bench: MakeBench) -> None:  # noqa: F811
+    bench = a_bench()
+    bench.review.begin("extent")
+    bench.review.start_edit()
+    bench.paint(everywhere(bench))
+    bench.wait(0.5)
+    crash(bench)
+    review = bench.review
+    review.begin("extent")
+    review.next()
+    kept = draft_file(bench.case, review.reader).read_bytes()
+    with pytest.raises(BadInputError, match="go on with it or discard it first"):
+        review.start_edit()
+    assert review.accept() and draft_file(bench.case, review.reader).read_bytes() == kept
+    review.restore_draft()
+    assert review.finish_edit().change is not None and review.start_edit()
+
+
 def test_a_draft_can_be_discarded_and_a_broken_one_is_told(a_bench: MakeBench) -> None:  # noqa: F811
     bench = a_bench()
     review = bench.review

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.budgets import check_share
+from ..core.errors import BadInputError
 from ..core.experts import Expert
 from ..mrml import display
 from ..mrml.grid import check_usable
@@ -28,6 +29,7 @@ from .services import Services
 from .shown_case import ShownCase
 from .signal import Signal
 from .steps import NEXT_TURN
+from .volume_watch import VolumeWatch
 from .wanted import AnyStructure, Asked, experts_of, settle
 from .worker_link import Heard, MakeClient, WorkerLink
 
@@ -59,6 +61,7 @@ class ModuleLogic:
         heard = Heard(lambda _: self._tell_changed(), self._jobs.moved, self._worker_failed)
         self._link = WorkerLink(services, client, heard, lambda: self.state.bundle or DEFAULT_BUNDLE)
         self._watch = SceneWatch(scene, self)
+        self._volume_watch = VolumeWatch(scene, self._volume_lost)
         self.reopen()  # a scene that was opened before the module
 
     @property
@@ -225,7 +228,8 @@ class ModuleLogic:
 
     def close_case(self, keep_nodes: bool = False) -> None:
         """Let go of the case that is shown; its folder stays. Its two nodes leave the scene unless `keep_nodes`."""
-        shown, self._shown = self._shown, None
+        shown = self._shown
+        self._set_shown(None)
         if shown is not None:
             with self._watch.paused():
                 scene_case.forget(self._scene, self.state, shown, keep_nodes)
@@ -253,7 +257,7 @@ class ModuleLogic:
     def on_scene_start_close(self) -> None:
         """The scene is about to be emptied."""
         self._jobs.cancel("The scene was closed.", force=True)
-        self._shown = None
+        self._set_shown(None)
         self._tell_changed()
 
     def on_scene_end_close(self) -> None:
@@ -265,7 +269,7 @@ class ModuleLogic:
         """A scene was opened or added: the case that it shows is shown again."""
         if not self.job.busy:
             if self._shown is not None and self._shown.case.id != self.state.case_id:
-                self._shown = None
+                self._set_shown(None)
             self.reopen()
         self._tell_changed()
 
@@ -292,7 +296,7 @@ class ModuleLogic:
         self._jobs.cancel(force=True)
         self._link.close()
         self._watch.close()
-        self._shown = None
+        self._set_shown(None)
         self._jobs.keep_time(False)
 
     def _begin(
@@ -310,10 +314,23 @@ class ModuleLogic:
 
     def _show(self, shown: ShownCase) -> None:
         """The nodes of a case are there."""
-        self._shown = shown
+        self._set_shown(shown)
         scene_case.remember(self.state, shown)
         scene_case.draw_as_chosen(self.state, shown)
         scene_case.drop_copies_without_result(self._scene)
+
+    def _set_shown(self, shown: ShownCase | None) -> None:
+        self._shown = shown
+        self._volume_watch.watch(shown)
+
+    def _volume_lost(self, shown: ShownCase, error: BadInputError) -> None:
+        """Labels must not lie on a volume that they were not made from: an open edit is recorded, the case closed."""
+        self.close_case()
+        reason = BadInputError(
+            f"the volume was changed, so the case that was made from it was closed; nothing that was decided is lost, "
+            f'and its folder "{shown.case.folder}" can be opened on its own scan ({error.sentence})'
+        )
+        self.failed.emit(error_of(reason, None))
 
     def _ended(self, run: Run) -> None:
         if run.shown is not None:

@@ -11,12 +11,12 @@ import slicer
 import slicer.util
 
 from ..core.case import Case
-from ..core.case_record import read_record
-from ..core.errors import BadInputError, DamagedCaseError, DeferredSegError
+from ..core.errors import BadInputError, DeferredSegError
 from ..mrml import display, embedding
 from ..mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE, VOLUME_REFERENCE
 from ..mrml.packing import pack
 from ..mrml.state import PanelState
+from .case_places import place_of
 from .folders import new_case_folder
 from .opening import open_steps
 from .shown_case import ShownCase
@@ -101,6 +101,9 @@ def reopen_steps(
 ) -> Steps[ShownCase]:
     """Steps that show the case that the state names: from its folder, else from the copy inside the scene.
 
+    A copy that has decisions which the folder lacks (the scene was reviewed on another computer) is not passed over,
+    and one that was restored here before, and reviewed since, is not restored again: see `case_places.place_of`.
+
     Raises
     ------
     BadInputError, DamagedCaseError : the volume is not in the scene or is another one, or the case is nowhere.
@@ -110,26 +113,23 @@ def reopen_steps(
     stage("open")
     if volume_node is None:
         raise BadInputError(f'the scene shows the case "{case_id[:8]}", but its volume is not in the scene')
-    if not holds_case(folder, case_id):
-        copy = _copy_of_embedded(scene, case_id)
+    copy = _copy_of_embedded(scene, case_id)
+    text, digest = embedding.text_of(copy, case_id) if copy is not None else (None, None)
+    place = yield Background(lambda: place_of(case_id, folder, cases_folder, text, digest))
+    if place is None:
         if copy is None:
             raise BadInputError(
                 f'the scene shows the case "{case_id[:8]}", but its folder "{folder}" is not on this computer and the '
                 "scene holds no copy of it; open the case folder if you have it"
             )
         snapshot = yield from snapshot_of(volume_node)
-        target = new_case_folder(cases_folder)
+        place = new_case_folder(cases_folder)
+        target = place
         yield Background(lambda: embedding.restore(copy, snapshot, target, case_id))
-        folder = target
+    if place != folder and folder.exists():
+        _log.warning("the scene holds decisions that %s lacks; %s is opened instead", folder, place)
+    folder = place
     return (yield from open_steps(scene, folder, volume_node, budget, off_duty, stage=stage))
-
-
-def holds_case(folder: Path, case_id: str) -> bool:
-    """Whether a folder is there and holds this very case, as far as its record says."""
-    try:
-        return read_record(folder).id == case_id
-    except (BadInputError, DamagedCaseError):
-        return False
 
 
 def _copy_of_embedded(scene: Any, case_id: str) -> Any:

@@ -83,6 +83,13 @@ def embedded_cases(scene: Any) -> tuple[str, ...]:
     return tuple(str(node.GetAttribute(CASE_ID_ATTRIBUTE)) for node in _nodes(scene))
 
 
+def text_of(scene: Any, case_id: str) -> tuple[str | None, str | None]:
+    """What the scene holds of a case, for `packing.unpack`: text and checksum; (None, None) if there is nothing."""
+    node = _node_of(scene, case_id)
+    text = node.GetText() if node is not None else None
+    return (text, node.GetAttribute(_SHA256_ATTRIBUTE)) if isinstance(text, str) else (None, None)
+
+
 def remove(scene: Any, case_id: str) -> None:
     """Take a case out of the scene, if it is there; its folder stays."""
     node = _node_of(scene, case_id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import slicer
 import vtk
 import vtk.util.numpy_support
 
@@ -87,6 +88,16 @@ def array_of(volume_node: Any) -> NDArray[np.generic]:
     scalars = image.GetPointData().GetScalars()
     view = vtk.util.numpy_support.vtk_to_numpy(scalars)
     return view.reshape(image.GetDimensions()[::-1])  # type: ignore[no-any-return]
+
+
+def grid_copy(volume_node: Any) -> Any:
+    """A volume node outside any scene that has the grid of another as it is now: local RAS and extent, no voxels."""
+    to_ras, image, copy = vtk.vtkMatrix4x4(), vtk.vtkImageData(), slicer.vtkMRMLScalarVolumeNode()
+    volume_node.GetIJKToRASMatrix(to_ras)
+    image.SetExtent(volume_node.GetImageData().GetExtent())
+    copy.SetIJKToRASMatrix(to_ras)
+    copy.SetAndObserveImageData(image)
+    return copy
 
 
 def volume_of(volume_node: Any, modality: Modality | None = None) -> Volume:

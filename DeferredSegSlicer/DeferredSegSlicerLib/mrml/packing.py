@@ -99,12 +99,12 @@ def _is_safe(name: Any) -> bool:
     )
 
 
-def unpack(text: str, digest: str | None) -> list[PackedFile]:
+def unpack(text: str, digest: str | None, only: str = "") -> list[PackedFile]:
     """The files of a case, among them its record; none is longer than the text says, nor than it was.
 
     Parameters
     ----------
-    digest : `digest_of` the text when it was made.
+    digest : `digest_of` the text when it was made. only : unpack no files but those whose names begin so.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def unpack(text: str, digest: str | None) -> list[PackedFile]:
             raise damaged("a file in it is a folder, too")
         if sum(_length(entry) for entry in entries) > MAX_BYTES:
             raise damaged(f"it unpacks to more than {MAX_BYTES >> 20} MiB")
-        return [_unpacked(entry) for entry in entries]
+        return [_unpacked(entry) for entry in entries if str(entry["name"]).startswith(only)]
     except DamagedCaseError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, zlib.error, binascii.Error) as error:

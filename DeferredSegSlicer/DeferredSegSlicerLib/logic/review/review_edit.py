@@ -15,6 +15,7 @@ MARGIN_KEY = "DeferredSegSlicer/Review/MarginMm"
 """Setting: how far around its region an edit may reach."""
 
 EDIT_OPEN = "an edit is open; finish or cancel it first"
+DRAFT_WAITS = "an edit of yours was never finished; go on with it or discard it first"
 _UNSAVED = "a decision could not be written; make room on the disk and try again, or undo it"
 
 
@@ -94,10 +95,15 @@ class ReviewEdit(ReviewWalk):
         self.changed.emit()
 
     def start_edit(self) -> Editing:
-        """Open the corrected copy for the segment editor, around the region alone. An edit that is open stays so."""
+        """Open the corrected copy for the segment editor, around the region alone. An edit that is open stays so.
+
+        Raises BadInputError if nothing can be decided (`hindrance`), or an unfinished edit waits (`draft`).
+        """
         if self.editing is not None:
             return self.editing
         desk = self._able_desk()
+        if self._draft is not None:  # its file would be replaced
+            raise BadInputError(DRAFT_WAITS)
         edit = desk.open_edit(desk.needed_region(), Limit(self.margin_mm))
         self._watch.take_brush(True)
         self._offers_due = False

@@ -14,7 +14,7 @@ from ...core.errors import BadInputError
 from ...core.review.corrected_file import TOUCHED
 from ...core.segmentation_file import ALGORITHM_TYPE_TAG
 from ..compat import binary_labelmap
-from ..grid import Alignment, array_of_matrix
+from ..grid import Alignment, array_of_matrix, grid_copy
 from ..names import CASE_ID_ATTRIBUTE, STRUCTURE_TAG
 from ..placement import place_beside
 from ..result import draw_as_outline, segments_of
@@ -43,6 +43,7 @@ class CorrectedCopy:
         self, scene: Any, case: Case, volume_node: Any, alignment: Alignment, labels: NDArray[np.uint8]
     ) -> None:
         self._scene, self._case, self._volume, self._alignment = scene, case, volume_node, alignment
+        self._grid = grid_copy(volume_node)  # the volume's own may change while strokes are on this one
         self._node = find_corrected(scene, case.id, volume_node)
         if self._node is None:
             name = scene.GenerateUniqueName(f"{volume_node.GetName()}{CORRECTED_SUFFIX}")
@@ -86,7 +87,7 @@ class CorrectedCopy:
                 self._alignment.to_case(layer_array(layer))[...] = labels
                 layer_modified(self._node, layer)
                 return
-            layer = new_layer(self._volume, self._alignment.to_node(labels))
+            layer = new_layer(self._grid, self._alignment.to_node(labels))
             segments = self._segments()
             if None in segments:
                 fill_with_segments(self._node, layer, segments_of(self._case), STRUCTURE_TAG)
@@ -159,12 +160,12 @@ class CorrectedCopy:
         """Where a segment is, in a box of the case."""
         segment = self._node.GetSegmentation().GetSegment(segment_id)
         layer = segment.GetRepresentation(binary_labelmap())
-        wanted = extent_of(self._volume, self._alignment, box)
+        wanted = extent_of(self._grid, self._alignment, box)
         mask = np.zeros([wanted[2 * axis + 1] - wanted[2 * axis] + 1 for axis in (2, 1, 0)], dtype=bool)
         if layer is not None and layer.GetPointData().GetScalars() is not None and layer.GetNumberOfPoints():
-            offset = _offset_of(layer, self._volume)
+            offset = _offset_of(layer, self._grid)
             if offset is None:
-                layer, offset = _resampled(layer, self._volume), (0, 0, 0)
+                layer, offset = _resampled(layer, self._grid), (0, 0, 0)
             _lay(mask, wanted, layer_array(layer), segment.GetLabelValue(), layer.GetExtent(), offset)
         return self._alignment.to_case(mask)
 
@@ -189,9 +190,9 @@ class CorrectedCopy:
         sharing = [s for s in everybody if layer is not None and s.GetRepresentation(name) is layer]
         if len(sharing) != len(mine) or any(s.GetRepresentation(name) is not layer for s in mine):
             return None
-        whole = layer.GetExtent() == self._volume.GetImageData().GetExtent()
+        whole = layer.GetExtent() == self._grid.GetImageData().GetExtent()
         is_bytes = layer.GetScalarType() == vtk.VTK_UNSIGNED_CHAR and layer.GetPointData().GetScalars() is not None
-        return layer if whole and is_bytes and _offset_of(layer, self._volume) == (0, 0, 0) else None
+        return layer if whole and is_bytes and _offset_of(layer, self._grid) == (0, 0, 0) else None
 
 
 def find_corrected(scene: Any, case_id: str, volume_node: Any) -> Any:

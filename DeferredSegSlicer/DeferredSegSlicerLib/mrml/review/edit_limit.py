@@ -16,7 +16,7 @@ import numpy as np
 import slicer
 
 from ..compat import binary_labelmap
-from ..grid import Alignment
+from ..grid import Alignment, grid_copy
 from ..names import ROLE_ATTRIBUTE
 from ..shared_layer import layer_array, one_event
 from .corrected import remove_limits
@@ -35,7 +35,8 @@ class EditLimit:
     """The limit of one edit on a corrected copy."""
 
     def __init__(self, corrected_node: Any, volume_node: Any, alignment: Alignment, editor_node: Any) -> None:
-        self._node, self._volume, self._alignment, self._editor = corrected_node, volume_node, alignment, editor_node
+        self._node, self._alignment, self._editor = corrected_node, alignment, editor_node
+        self._grid = grid_copy(volume_node)
         self._box: Box | None = None
         self._mask: NDArray[np.bool_] | None = None
 
@@ -75,7 +76,7 @@ class EditLimit:
         patch = segment.GetRepresentation(binary_labelmap()) if segment is not None else None
         if patch is None or patch.GetPointData().GetScalars() is None:
             return False
-        if patch.GetExtent() != extent_of(self._volume, self._alignment, self._box):  # type: ignore[arg-type]
+        if patch.GetExtent() != extent_of(self._grid, self._alignment, self._box):  # type: ignore[arg-type]
             return False
         there = self._alignment.to_case(layer_array(patch)) == segment.GetLabelValue()
         return np.array_equal(there, self._mask)  # type: ignore[arg-type]
@@ -83,7 +84,7 @@ class EditLimit:
     def _put_in_place(self) -> None:
         assert self._box is not None and self._mask is not None
         segmentation = self._node.GetSegmentation()
-        patch = new_patch(self._volume, self._alignment, self._box, self._mask)
+        patch = new_patch(self._grid, self._alignment, self._box, self._mask)
         with one_event(self._node):
             segment = segmentation.GetSegment(_LIMIT_ID)
             if segment is None:

@@ -17,7 +17,7 @@ from ...core.geometry import Geometry
 from ..compat import binary_labelmap, closed_surface
 from ..deferred import FILL_OPACITY
 from ..display import DEFERRED_SMOOTHING, draw_in_front
-from ..grid import Alignment
+from ..grid import Alignment, grid_copy
 from ..names import EXPERT_TAG, STRUCTURE_TAG
 from ..shared_layer import layer_modified, one_event
 from .dimming import Dimming, Faintness
@@ -64,6 +64,7 @@ class RegionFocus:
         lines: Sequence[Any] = (),
     ) -> None:
         self._scene, self._geometry, self._volume, self._alignment = scene, geometry, volume_node, alignment
+        self._grid = grid_copy(volume_node)
         self._deferred, self._lines = deferred_node, tuple(lines)
         self._dimmed = [
             Dimming(deferred_node, EXPERT_TAG, OTHERS),
@@ -91,7 +92,7 @@ class RegionFocus:
         with one_event(self._node):
             self._node.GetSegmentation().GetSegment(REGION).SetColor(*color)
             for segment_id in (REGION, EDGE) if is_limit_drawn else self._patches:  # Slicer makes no surface of nothing
-                set_patch(self._patches[segment_id], self._volume, self._alignment, box, mask)
+                set_patch(self._patches[segment_id], self._grid, self._alignment, box, mask)
                 layer_modified(self._node, self._patches[segment_id])
         self._follow_deferred()
 
@@ -100,7 +101,7 @@ class RegionFocus:
         if self.node is None:
             self._make_node()
         with one_event(self._node):
-            set_patch(self._patches[LIMIT], self._volume, self._alignment, box, mask)
+            set_patch(self._patches[LIMIT], self._grid, self._alignment, box, mask)
             layer_modified(self._node, self._patches[LIMIT])
             self._node.GetDisplayNode().SetSegmentVisibility(LIMIT, True)
 
@@ -128,7 +129,7 @@ class RegionFocus:
         empty = np.zeros((1, 1, 1), dtype=bool)
         # A labelmap for each: of segments that share one, Slicer draws a label value in one way alone.
         self._patches = {
-            segment_id: new_patch(self._volume, self._alignment, nothing, empty) for segment_id in (REGION, EDGE, LIMIT)
+            segment_id: new_patch(self._grid, self._alignment, nothing, empty) for segment_id in (REGION, EDGE, LIMIT)
         }
         segmentation, display = self._node.GetSegmentation(), self._node.GetDisplayNode()
         colors = {REGION: EDGE_COLOR, EDGE: EDGE_COLOR, LIMIT: LIMIT_COLOR}
