@@ -78,10 +78,12 @@ class DeferredSegSlicerWidget(ScriptedLoadableModuleWidget):
     def cleanup(self):
         """End the worker and take every observer and shortcut back; a second call changes nothing."""
         panel, logic, self.panel, self.logic = self.panel, self.logic, None, None
-        if panel is not None:
-            panel.cleanup()
-        if logic is not None:
-            logic.close()
+        try:
+            if panel is not None:
+                panel.cleanup()
+        finally:  # whatever is gone already while Slicer ends, the worker must end, too
+            if logic is not None:
+                logic.close()
 
     def onReload(self):
         """Read the library anew too: Slicer's own reload knows of this file alone."""

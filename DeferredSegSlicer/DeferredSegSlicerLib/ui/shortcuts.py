@@ -54,6 +54,8 @@ class Shortcuts:
         """Remove the keys."""
         alive, self._alive = self._alive, {}
         for action, shortcut in alive.items():
+            if not shortcut:  # gone with Slicer's window: PythonQt has such objects as false
+                continue
             shortcut.disconnect("activated()", self._actions[action])
             shortcut.setEnabled(False)
             shortcut.setParent(None)
