@@ -124,6 +124,17 @@ def test_nothing_is_overwritten_by_a_slip(a_case: Path, tmp_path: Path, deferred
     assert "region_id" in (out / "case_regions.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("place", [".", "review", "new/deeper"])
+def test_an_export_never_takes_the_place_of_a_cases_own_files(a_case: Path, deferredseg: Callable, place: str) -> None:
+    """The folder is called case, and so is the first part of the names of the files: case.json is one of them."""
+    assert a_case.name == "case"
+    before = {path: path.read_bytes() for path in a_case.rglob("*") if path.is_file()}
+    for options in ([], ["--overwrite"]):
+        ran = deferredseg("export", a_case, "-o", a_case / place, "--format", "nifti,json", *options)
+        assert ran.code == 2 and "is inside the case" in ran.sentence
+    assert {path: path.read_bytes() for path in a_case.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,21 @@ def test_nothing_is_overwritten_unless_asked(a_content: Content, tmp_path: Path)
     assert contents_of(tmp_path / "out") == {"scan_regions.csv": b"mine"}
     assert export_case(a_content, target, PLAIN, overwrite=True).failures == ()
     assert b"mine" not in contents_of(tmp_path / "out")["scan_regions.csv"]
+
+
+def test_a_surface_of_a_structure_of_which_nothing_is_left_does_not_stay(a_content: Content, tmp_path: Path) -> None:
+    target = Target(tmp_path / "out", "scan")
+    export_case(a_content, target, ["stl"])
+    first, second = a_content.structures
+    dropped = replace(a_content, structures=(first, replace(second, voxels=0)))
+    with pytest.raises(BadInputError, match="is there already"):
+        export_case(dropped, target, ["stl"])
+    target.file(f"_{first.structure.id}.stl").unlink()
+    with pytest.raises(BadInputError, match=f'_{second.structure.id}.stl" is there already'):
+        export_case(dropped, target, ["stl"])
+    assert export_case(dropped, target, ["csv"]).failures == (), "it is not in the way of other formats"
+    done = export_case(dropped, target, ["stl"], overwrite=True)
+    assert list(done.files) == sorted(target.folder.glob("*.stl")) == [target.file(f"_{first.structure.id}.stl")]
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(a_content: Content, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.atomic import clear_write_errors, write_json
+from ..core.case_record import RECORD_FILE, SEGMENTATION_FILE
 from ..core.errors import BadInputError, DeferredSegError
 from .content import Content
 from .dicom_seg import write_dicom_seg
@@ -153,10 +154,13 @@ def export_case(
 
     Raises
     ------
-    BadInputError : a file is there already and `overwrite` is off, or the folder cannot be made; nothing is written.
+    BadInputError : a file is there already and `overwrite` is off, the folder is inside a case, or it cannot be made;
+        nothing is written.
     """
+    _check_outside_cases(target.folder)
+    stale = _stale_surfaces(content, target) if "stl" in formats else []
     with clear_write_errors(target.folder):
-        there = [path for path in planned_files(content, target, formats) if os.path.lexists(path)]
+        there = [path for path in [*planned_files(content, target, formats), *stale] if os.path.lexists(path)]
         if there and not overwrite:
             raise BadInputError(f'"{there[0]}" is there already; give another folder, or --overwrite to replace it')
         target.folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +170,9 @@ def export_case(
         files = planned_files(content, target, [name])
         try:
             FORMATS[name].write(content, target)
+            for path in stale if name == "stl" else ():
+                with clear_write_errors(path):
+                    path.unlink(missing_ok=True)
         except DeferredSegError as error:
             failures.append(Failure(name, error))
             for path in files:
@@ -174,3 +181,16 @@ def export_case(
         else:
             written += files
     return Exported(tuple(written), tuple(failures))
+
+
+def _stale_surfaces(content: Content, target: Target) -> list[Path]:
+    """Where an earlier export may have left the surface of a structure of which nothing remains."""
+    return [target.file(f"_{item.structure.id}.stl") for item in content.structures if not item.voxels]
+
+
+def _check_outside_cases(folder: Path) -> None:
+    """Raise BadInputError for a folder in a case: an export could take the place of the case's own files."""
+    place = Path(os.path.realpath(folder))
+    for parent in (place, *place.parents):
+        if all((parent / name).is_file() for name in (RECORD_FILE, SEGMENTATION_FILE)):
+            raise BadInputError(f'output "{folder}" is inside the case "{parent}"; choose a folder outside of it')
