@@ -6,13 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import slicer
-
 from ...core.case import Case
 from ...core.errors import DeferredSegError
 from ...mrml import embedding
 from ...mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE
-from ...mrml.shared_layer import one_event
+from ...mrml.packing import pack
 from ..steps import Background, Runner, Steps
 
 REST_SECONDS = 3.0
@@ -59,18 +57,12 @@ class SceneCopy:
     def _steps(self) -> Steps[None]:
         if self._there() is None:
             return
-        packing = slicer.vtkMRMLScene()
         try:
-            packed = yield Background(lambda: embedding.embed(packing, self._case))
+            text = yield Background(lambda: pack(self._case))
+            if self._there() is not None:
+                embedding.embed(self._scene, self._case, text)
         except DeferredSegError as error:
             _log.warning("the case inside the scene is older than its review: %s", error.sentence)
-            return
-        node = self._there()
-        if node is not None:
-            with one_event(node):
-                node.SetText(packed.GetText())
-                for name in packed.GetAttributeNames():
-                    node.SetAttribute(name, packed.GetAttribute(name))
 
     def _there(self) -> Any:
         for number in range(self._scene.GetNumberOfNodesByClass(_TEXT_CLASS)):
