@@ -154,6 +154,26 @@ def test_a_journal_that_was_replaced_by_one_as_long_is_noticed(
         assert a_journal.read_bytes() == bytes(content)
 
 
+def test_a_first_decision_does_not_go_into_another_case_that_took_the_folders_place(
+    a_review_case: Case, decisions: list[AnyDecision], tmp_path: Path
+) -> None:
+    folder = a_review_case.folder
+    with Journal.open(a_review_case, EDGE) as book:
+        shutil.copytree(folder, tmp_path / "other")
+        record = tmp_path / "other" / "case.json"
+        record.write_text(record.read_text(encoding="utf-8").replace(a_review_case.id, "0" * 32), encoding="utf-8")
+        folder.rename(tmp_path / "away")
+        (tmp_path / "other").rename(folder)
+        with pytest.raises(NotSavedError, match="holds another case than the one that was opened there"):
+            book.append(decisions[0])
+        shutil.rmtree(folder)
+        with pytest.raises(NotSavedError, match="does not exist"):
+            book.append(decisions[0])
+        (tmp_path / "away").rename(folder)
+        book.append(decisions[0])
+    assert len(read_review(a_review_case).entries) == 1
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("where", ["write", "fsync"])
 def test_a_full_disk_is_named_and_the_journal_stays_whole(

@@ -18,7 +18,7 @@ import numpy as np
 from ... import __version__
 from ..atomic import clear_write_errors, sync_folder, temporary_beside, write_bytes
 from ..case_reader import Case
-from ..case_record import REVIEW_FOLDER
+from ..case_record import REVIEW_FOLDER, read_record
 from ..errors import BadInputError, DamagedCaseError
 from .chain import make_line, root_of
 from .decisions import AnyDecision, Entry, Reader, Undo
@@ -207,6 +207,8 @@ class Journal:
         """Append a line and wait until it is on disk; if that fails, take back what was written of it."""
         self.path.parent.mkdir(exist_ok=True)
         is_new = not self.path.exists()
+        if is_new:
+            self._check_folder()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _O_BINARY, 0o666)
         try:
             self._take_back(descriptor)
@@ -229,6 +231,15 @@ class Journal:
             self._end += len(line)
         finally:
             os.close(descriptor)
+
+    def _check_folder(self) -> None:
+        """Raise NotSavedError if another case has taken the folder's place since; a first line could not tell."""
+        try:
+            there = read_record(self.case.folder).id
+        except (BadInputError, DamagedCaseError) as error:
+            raise NotSavedError(error.sentence) from error
+        if there != self.case.id:
+            raise NotSavedError(f'folder "{self.case.folder}" holds another case than the one that was opened there')
 
     def _take_back(self, descriptor: int) -> None:
         """Remove what a failed write left at the end, if that is all that is there."""
