@@ -258,6 +258,17 @@ def test_two_logics_work_side_by_side(a_logic: MakeLogic, a_scan: Any, services:
     assert len(services.cases) == 2 and services.requests == []
 
 
+def test_a_script_segments_with_a_logic_of_its_own_while_the_panel_shows_a_case(
+    a_logic: MakeLogic, a_scan: Any
+) -> None:
+    of_the_panel = a_logic()
+    of_the_panel.segment(a_scan, structures_in(a_scan))
+    of_the_script = a_logic()
+    assert of_the_script.job.busy  # it opens the case that the scene shows
+    shown = of_the_script.segment(a_scan, structures_in(a_scan))
+    assert of_the_script.shown is shown and not of_the_script.job.busy
+
+
 def test_slicers_process_never_imports_torch(tmp_path: Path) -> None:
     script = ROOT / "Testing" / "logic" / "whole_way.py"
     done = subprocess.run(

@@ -96,6 +96,13 @@ class Jobs:
             raise run.error
         raise JobCancelledError(f"the job was cancelled{f': {run.reason}' if run.reason else ''}")
 
+    def go_through(self, job: str) -> None:
+        """Take a job to its end if it is the one that runs; what came of it is told as always."""
+        while self.run is not None and self.run.job == job:
+            self.tick()
+            self._services.process_events()
+            time.sleep(_WAIT_SECONDS)
+
     def cancel(self, reason: str = "", *, force: bool = False) -> None:
         """Give the running job up.
 

@@ -57,6 +57,7 @@ class ModuleLogic:
         self._services = services
         self._shown: ShownCase | None = None
         self._closed = False
+        self._reopening = ""
         self._jobs = Jobs(services, self._look_after_worker, self.changed.emit, self._ended)
         heard = Heard(lambda _: self._tell_changed(), self._jobs.moved, self._worker_failed)
         self._link = WorkerLink(services, client, heard, lambda: self.state.bundle or DEFAULT_BUNDLE)
@@ -163,7 +164,7 @@ class ModuleLogic:
         WorkerFailure, DamagedCaseError : with `wait`, what `failed` tells too.
         JobCancelledError : with `wait`, the job was given up.
         """
-        self._jobs.check_free()
+        self._make_free(wait)
         asked = Asked(structures, experts, budget, bundle, device, method, case_folder)
         wanted = settle(self._scene, self.state, self._services, volume_node, asked)
         self._link.check_packages()
@@ -197,7 +198,7 @@ class ModuleLogic:
 
         Returns and raises as `segment`; BadInputError if the case belongs to another volume.
         """
-        self._jobs.check_free()
+        self._make_free(wait)
         if volume_node is not None:
             check_usable(volume_node)
         share = check_share(self.state.budget if budget is None else budget)
@@ -223,7 +224,7 @@ class ModuleLogic:
         def steps(stage: opening.OnStage) -> opening.ShowSteps:
             return scene_case.reopen_steps(self._scene, state, volume_node, self._services.cases_folder(), stage)
 
-        self._begin("opened", volume_node, steps, None, wait)
+        self._reopening = str(self._begin("opened", volume_node, steps, None, wait))
         return True
 
     def close_case(self, keep_nodes: bool = False) -> None:
@@ -298,6 +299,12 @@ class ModuleLogic:
         self._watch.close()
         self._set_shown(None)
         self._jobs.keep_time(False)
+
+    def _make_free(self, wait: bool) -> None:
+        """A script's new logic may still be opening the case that the panel shows: who waits anyway waits for that."""
+        if wait:
+            self._jobs.go_through(self._reopening)
+        self._jobs.check_free()
 
     def _begin(
         self, doing: str, volume_node: Any, steps: MakeSteps, progress: OnProgress | None, wait: bool
