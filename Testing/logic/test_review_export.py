@@ -81,6 +81,32 @@ def test_an_export_has_what_all_readers_decided_whoever_looks(a_bench: MakeBench
     assert not np.array_equal(labels, bench.labels), "the reader's own view lacks the colleague's decision"
 
 
+@GRIDS
+def test_strokes_outside_of_an_edit_are_said_to_be_in_no_file(a_bench: MakeBench, grid: Any, tmp_path: Path) -> None:  # noqa: F811
+    """Slicer's own Segment Editor module paints in any segmentation, the corrected copy too."""
+    bench = a_bench(grid)
+    review = bench.review
+    review.begin("extent")
+    review.start_edit()
+    copy, segment_id = review.editing.segmentation_node, review.editing.segment_id
+    review.cancel_edit()
+    assert not any("outside of an edit" in w for w in review.export(tmp_path / "before", ["csv"]).warnings)
+    labels = slicer.vtkOrientedImageData()
+    copy.GetBinaryLabelmapRepresentation(segment_id, labels)
+    stroke = slicer.vtkOrientedImageData()
+    stroke.DeepCopy(labels)
+    voxels = vtk.util.numpy_support.vtk_to_numpy(stroke.GetPointData().GetScalars())
+    count = int(np.count_nonzero(voxels))
+    voxels[:] = 0
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        stroke, copy, segment_id, slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    )
+    bench.wait(0.3)
+    done = review.export(tmp_path / "out", ["nifti"])
+    assert any(warning.startswith(f"{count} voxels of the corrected copy were drawn on") for warning in done.warnings)
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(done.files[0]))), bench.labels)
+
+
 def test_files_that_are_there_are_not_replaced_unless_that_is_wished(a_bench: MakeBench, tmp_path: Path) -> None:  # noqa: F811
     bench = a_bench()
     first = bench.review.export(tmp_path / "out", ["csv"])

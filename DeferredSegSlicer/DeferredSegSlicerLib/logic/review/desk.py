@@ -149,6 +149,17 @@ class Desk:
         )
         return self.edit
 
+    def strays(self) -> int:
+        """Voxels on which the corrected copy is not as decided, since somebody drew in it outside of an edit."""
+        if self.edit is not None or not self.copy.in_scene:
+            return 0
+        labels = self.session.labels
+        try:
+            seen = self.copy.read(labels, self.shown.case.structures[0].id)
+        except BadInputError:  # a segment was removed, which nobody takes for a correction
+            return 0
+        return int(np.count_nonzero(seen != labels))
+
     def close(self, keep_copy: bool) -> None:
         """Let go: helper nodes leave the scene, dimmed things are as before, others may open the journal.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from .offers import PATIENCE_SECONDS, Option, Reprompt
 from .review_edit import EDIT_OPEN, ReviewEdit
 
 _NAP = 0.005
+_STRAYS = (
+    "{} voxels of the corrected copy were drawn on outside of an edit: that is recorded nowhere and in none of the "
+    "files; draw it again with Edit on its region"
+)
 
 
 class ReviewLogic(ReviewEdit):
@@ -158,7 +163,9 @@ class ReviewLogic(ReviewEdit):
         if self._desk is not None:
             self._desk.session.refresh()
             state = self._desk.session.state
-        return export_review(self._module.scene, self._module.shown, state, Path(folder), formats, overwrite, **details)
+        done = export_review(self._module.scene, self._module.shown, state, Path(folder), formats, overwrite, **details)
+        strays = 0 if self._desk is None else self._desk.strays()
+        return done if not strays else replace(done, warnings=(*done.warnings, _STRAYS.format(strays)))
 
     def _decide(self, what: str, *arguments: Any, **details: Any) -> Change:
         desk = self._able_desk()
