@@ -236,7 +236,7 @@ class Tour:
         for row in review.rows:
             if row.state == "open" and LEAST_ML <= row.region.volume_ml <= MOST_ML:
                 review.go_to(row.id)
-                if len(review.alternatives(draw=False)) >= FEWEST_OFFERS:
+                if len(review.alternatives(draw=False, wait=True)) >= FEWEST_OFFERS:
                     self._photographer.settle(0.3)
                     return
         raise SystemExit("no region has enough labelings on offer")
