@@ -195,7 +195,7 @@ class Offers:
         if self._late or self._proposed == ():
             wanted = [*self._from_maps, *(self._proposed or ())]
         else:
-            # where one key is left beside the network's, "drop" is worth more than "fill" (measured, docs/benchmarks.md)
+            # where one key is left beside the network's, "drop" beats "fill" (measured, docs/benchmarks.md)
             last.sort(key=lambda alternative: alternative.name != "drop")
             wanted = first if self._proposed is None else [*first, *self._proposed, *last]
         distinct: list[LabelAlternative] = []
