@@ -13,7 +13,7 @@ help:
 	@echo "make lint     format check, lint, types and import contracts"
 	@echo "make bench    the speed and memory tables of docs/benchmarks.md"
 	@echo "make pictures the pictures of the README and the tutorial, drawn off-screen"
-	@echo "make clean    remove .venv, demo/ and caches"
+	@echo "make clean    remove the environments, demo/ and caches"
 
 # install.sh ends at once if .venv already fits pyproject.toml, this folder and this Python.
 install:
@@ -27,10 +27,21 @@ demo: install
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg QT_QPA_PLATFORM=offscreen $(RUN) -m pytest -n auto
 PANEL := Testing/ui Testing/slicer
 
-test: install
+# The scene layer is tested on the libraries of Slicer's preview (in .venv) and on those of the stable Slicer.
+STABLE := .venv-slicer-5.12
+STABLE_PACKAGES := "slicer-core==5.12.4.0" numpy SimpleITK pytest hypothesis pydicom
+
+$(STABLE)/installed: Makefile | install
+	@rm -rf $(STABLE)
+	@$(RUN) -m venv $(STABLE)
+	@$(STABLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-input $(STABLE_PACKAGES)
+	@touch $@
+
+test: install $(STABLE)/installed
 ifeq ($(strip $(ARGS)),)
 	@$(PYTEST) $(foreach folder,$(PANEL),--ignore=$(folder))
 	@$(PYTEST) $(PANEL)
+	@OMP_NUM_THREADS=1 $(STABLE)/bin/python -m pytest Testing/mrml
 else
 	@$(PYTEST) $(ARGS)
 endif
@@ -49,6 +60,6 @@ pictures: install
 	@$(RUN) scripts/tutorial_pictures.py
 
 clean:
-	@rm -rf .venv .venv-lock demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv $(STABLE) .venv-lock demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf DeferredSegSlicer/*.egg-info
