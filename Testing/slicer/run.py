@@ -3,6 +3,7 @@
     Slicer --testing --no-splash --additional-module-paths REPO/DeferredSegSlicer \\
         --python-script REPO/Testing/slicer/run.py
 
+Without `--additional-module-paths` the module of this checkout is loaded, unless an installed one is there already.
 Loads the sample CT, segments it, cancels, changes the budget, saves, closes, reopens, and more; what the steps are is
 in the list below. Needs a screen, a virtual one will do (xvfb-run). Set DEFERREDSEG_PYTHON to an interpreter with
 PyTorch unless Slicer's own Python has it. Nothing is installed, nothing is sent anywhere; files go into a temporary
@@ -67,8 +68,23 @@ STEPS = (  # name, seconds at most, step
 )
 
 
+def load_module() -> None:
+    """Load the module of this checkout, if Slicer has not loaded one at its start."""
+    if hasattr(slicer.modules, "deferredsegslicer"):
+        return
+    import qt
+
+    path = here().parents[1] / "DeferredSegSlicer" / "DeferredSegSlicer.py"
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    factory = slicer.app.moduleManager().factoryManager()
+    factory.registerModule(qt.QFileInfo(str(path)))
+    factory.loadModules([path.stem])
+
+
 def main() -> int:
     """Take all steps; returns the exit code."""
+    load_module()
     walk = Walk()
     stepper = Stepper(walk.report, waiting.every, waiting.close_dialog)
     stepper.say(f"Slicer {slicer.app.applicationVersion}, Python {sys.version.split()[0]}, report {walk.report}")
