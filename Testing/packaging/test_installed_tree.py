@@ -25,7 +25,12 @@ def cmake(*arguments: str | Path) -> str:
     assert found, "CMake is missing: pip install cmake"
     command = [found, *map(str, arguments)]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
@@ -60,7 +65,8 @@ def in_installed(installed: Path, *arguments: str, cwd: Path) -> subprocess.Comp
         cwd=cwd,
         env=variables | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.DEVNULL,
     )
 
@@ -111,7 +117,8 @@ def test_the_worker_starts_from_the_installed_tree_and_says_hello(the_installed:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     assert worker.stdin and worker.stdout
     messages = (json.loads(line) for line in worker.stdout)
@@ -139,7 +146,7 @@ def test_a_changed_panel_is_copied_by_the_next_build(the_build: Path) -> None:
 def test_ctest_knows_the_module_test_and_the_whole_way(the_build: Path) -> None:
     ctest = shutil.which("ctest", path=sysconfig.get_path("scripts")) or shutil.which("ctest")
     assert ctest
-    done = subprocess.run([ctest, "-N", "-V"], cwd=the_build, capture_output=True, text=True)
+    done = subprocess.run([ctest, "-N", "-V"], cwd=the_build, capture_output=True, encoding="utf-8", errors="replace")
     for name in ("py_DeferredSegSlicer", "DeferredSegSlicer_whole_way"):
         assert name in done.stdout
     assert str(ROOT / "Testing" / "slicer" / "run.py") in done.stdout
