@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import types
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def sample_data() -> types.ModuleType:
                 sources.append(types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "sources"}))
 
         def downloadFromSource(self, source: Any) -> list[Any]:
-            path = source.uris.removeprefix("file://")
+            path = urllib.request.url2pathname(urllib.parse.urlparse(source.uris).path)
             return [slicer.util.loadVolume(path, {"name": source.nodeNames})]
 
         def downloadSamples(self, name: str) -> list[Any]:
