@@ -13,7 +13,7 @@ import slicer.util
 from ..core.case import Case
 from ..core.errors import BadInputError, DeferredSegError
 from ..mrml import display, embedding
-from ..mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE, VOLUME_REFERENCE
+from ..mrml.names import CASE_ID_ATTRIBUTE, VOLUME_REFERENCE
 from ..mrml.packing import pack
 from ..mrml.state import PanelState
 from .case_places import place_of
@@ -134,13 +134,12 @@ def reopen_steps(
 
 def _copy_of_embedded(scene: Any, case_id: str) -> Any:
     """A scene of its own that holds nothing but a copy of an embedded case, for a thread; None if there is none."""
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLTextNode")):
-        node = scene.GetNthNodeByClass(number, "vtkMRMLTextNode")
-        if node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_EMBEDDED_CASE and node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id:
-            own = slicer.vtkMRMLScene()
-            copy = own.AddNewNodeByClass("vtkMRMLTextNode", node.GetName())
-            copy.SetText(node.GetText())
-            for name in node.GetAttributeNames():
-                copy.SetAttribute(name, node.GetAttribute(name))
-            return own
-    return None
+    node = embedding.node_of(scene, case_id)
+    if node is None:
+        return None
+    own = slicer.vtkMRMLScene()
+    copy = own.AddNewNodeByClass(node.GetClassName(), node.GetName())
+    copy.SetText(node.GetText())
+    for name in node.GetAttributeNames():
+        copy.SetAttribute(name, node.GetAttribute(name))
+    return own

@@ -7,7 +7,7 @@ Segments that a user adds to the node are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,8 @@ from .names import (
     ROLE_ATTRIBUTE,
     ROLE_DEFERRED,
     ROLE_RESULT,
-    VOLUME_REFERENCE,
 )
-from .placement import place_beside
+from .placement import nodes_with_role, place_beside
 from .segments import tag_of
 from .shared_layer import layer_array, layer_modified, new_layer, one_event
 
@@ -104,7 +103,7 @@ class DeferredDisplay:
             if self._node.GetTransformNodeID() != self._volume.GetTransformNodeID():
                 self._node.SetAndObserveTransformNodeID(self._volume.GetTransformNodeID())
         if added:  # open views draw what came last over the rest
-            for result in _nodes_of(self._scene, ROLE_RESULT, self._volume):
+            for result in nodes_with_role(self._scene, ROLE_RESULT, self._volume):
                 draw_in_front(result)
 
     def remove(self) -> None:
@@ -121,7 +120,7 @@ class DeferredDisplay:
         node = self._scene.CreateNodeByClass(_SEGMENTATION_CLASS)
         node.UnRegister(None)  # the variable holds it now
         node.SetName(self._scene.GenerateUniqueName(f"{self._volume.GetName()}{DEFERRED_SUFFIX}"))
-        result = next(_nodes_of(self._scene, ROLE_RESULT, self._volume), None)
+        result = next(nodes_with_role(self._scene, ROLE_RESULT, self._volume), None)
         node = self._scene.AddNode(node) if result is None else self._scene.InsertBeforeNode(result, node)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
@@ -198,16 +197,5 @@ class DeferredDisplay:
 
 def find_node(scene: Any, case_id: str, volume_node: Any) -> Any:
     """The deferred node of a case on a volume, or None."""
-    candidates = _nodes_of(scene, ROLE_DEFERRED, volume_node)
+    candidates = nodes_with_role(scene, ROLE_DEFERRED, volume_node)
     return next((node for node in candidates if node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id), None)
-
-
-def _nodes_of(scene: Any, role: str, volume_node: Any) -> Iterator[Any]:
-    """The module's segmentation nodes on a volume that have a role."""
-    for number in range(scene.GetNumberOfNodesByClass(_SEGMENTATION_CLASS)):
-        node = scene.GetNthNodeByClass(number, _SEGMENTATION_CLASS)
-        if (
-            node.GetAttribute(ROLE_ATTRIBUTE) == role
-            and node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID()
-        ):
-            yield node

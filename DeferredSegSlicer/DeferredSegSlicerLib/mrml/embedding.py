@@ -58,7 +58,7 @@ def embed(scene: Any, case: Case, text: str | None = None) -> Any:
     """
     text = pack(case) if text is None else text
     digest = digest_of(text)
-    node = _node_of(scene, case.id)
+    node = node_of(scene, case.id)
     if node is not None and node.GetAttribute(_SHA256_ATTRIBUTE) == digest:
         return node
     if node is None:
@@ -85,14 +85,14 @@ def embedded_cases(scene: Any) -> tuple[str, ...]:
 
 def text_of(scene: Any, case_id: str) -> tuple[str | None, str | None]:
     """What the scene holds of a case, for `packing.unpack`: text and checksum; (None, None) if there is nothing."""
-    node = _node_of(scene, case_id)
+    node = node_of(scene, case_id)
     text = node.GetText() if node is not None else None
     return (text, node.GetAttribute(_SHA256_ATTRIBUTE)) if isinstance(text, str) else (None, None)
 
 
 def remove(scene: Any, case_id: str) -> None:
     """Take a case out of the scene, if it is there; its folder stays."""
-    node = _node_of(scene, case_id)
+    node = node_of(scene, case_id)
     if node is not None:
         storage = node.GetStorageNode()
         scene.RemoveNode(node)
@@ -197,7 +197,8 @@ def _chosen(scene: Any, case_id: str | None) -> Any:
     return fitting[0]
 
 
-def _node_of(scene: Any, case_id: str) -> Any:
+def node_of(scene: Any, case_id: str) -> Any:
+    """The node that holds a case, or None."""
     return next((node for node in _nodes(scene) if node.GetAttribute(CASE_ID_ATTRIBUTE) == case_id), None)
 
 

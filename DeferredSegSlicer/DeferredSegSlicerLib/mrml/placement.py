@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from .compat import subject_hierarchy
 from .names import ROLE_ATTRIBUTE, VOLUME_REFERENCE
+
+_SEGMENTATION_CLASS = "vtkMRMLSegmentationNode"
 
 
 def place_beside(scene: Any, node: Any, volume_node: Any, role: str) -> None:
@@ -30,6 +33,15 @@ def place_beside(scene: Any, node: Any, volume_node: Any, role: str) -> None:
     following = _item_after(hierarchy, at_volume, folder)
     if following not in (own, hierarchy.GetInvalidItemID()):
         hierarchy.MoveItem(own, following)
+
+
+def nodes_with_role(scene: Any, role: str, volume_node: Any) -> Iterator[Any]:
+    """The module's segmentation nodes on a volume that have a role."""
+    for number in range(scene.GetNumberOfNodesByClass(_SEGMENTATION_CLASS)):
+        node = scene.GetNthNodeByClass(number, _SEGMENTATION_CLASS)
+        on_volume = node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID()
+        if on_volume and node.GetAttribute(ROLE_ATTRIBUTE) == role:
+            yield node
 
 
 def volume_of_companion(node: Any) -> Any:

@@ -9,14 +9,11 @@ from typing import Any
 from ...core.case import Case
 from ...core.errors import DeferredSegError
 from ...mrml import embedding
-from ...mrml.names import CASE_ID_ATTRIBUTE, ROLE_ATTRIBUTE, ROLE_EMBEDDED_CASE
 from ...mrml.packing import pack
 from ..steps import Background, Runner, Steps
 
 REST_SECONDS = 3.0
 """So long after the last decision the scene's copy is brought up to date."""
-
-_TEXT_CLASS = "vtkMRMLTextNode"
 
 _log = logging.getLogger(__name__)
 
@@ -55,19 +52,14 @@ class SceneCopy:
             runner.close()
 
     def _steps(self) -> Steps[None]:
-        if self._there() is None:
+        if not self._is_there():
             return
         try:
             text = yield Background(lambda: pack(self._case))
-            if self._there() is not None:
+            if self._is_there():
                 embedding.embed(self._scene, self._case, text)
         except DeferredSegError as error:
             _log.warning("the case inside the scene is older than its review: %s", error.sentence)
 
-    def _there(self) -> Any:
-        for number in range(self._scene.GetNumberOfNodesByClass(_TEXT_CLASS)):
-            node = self._scene.GetNthNodeByClass(number, _TEXT_CLASS)
-            is_copy = node.GetAttribute(ROLE_ATTRIBUTE) == ROLE_EMBEDDED_CASE
-            if is_copy and node.GetAttribute(CASE_ID_ATTRIBUTE) == self._case.id:
-                return node
-        return None
+    def _is_there(self) -> bool:
+        return embedding.node_of(self._scene, self._case.id) is not None

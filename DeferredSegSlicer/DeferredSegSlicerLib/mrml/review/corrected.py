@@ -16,11 +16,11 @@ from ...core.segmentation_file import ALGORITHM_TYPE_TAG
 from ..compat import binary_labelmap
 from ..grid import Alignment, array_of_matrix, grid_copy
 from ..names import CASE_ID_ATTRIBUTE, STRUCTURE_TAG
-from ..placement import place_beside
+from ..placement import nodes_with_role, place_beside
 from ..result import draw_as_outline, segments_of
 from ..segments import tag_of
 from ..shared_layer import fill_with_segments, layer_array, layer_modified, new_layer, one_event
-from .helper_nodes import follow, nodes_with_role, remove_node
+from .helper_nodes import follow, remove_node
 from .names import CORRECTED_SUFFIX, LIMIT_TAG, ROLE_CORRECTED
 from .patches import Box, extent_of
 

@@ -7,7 +7,6 @@ leave out hidden nodes with all that is below. `clear_leftovers` removes such it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import vtk
@@ -89,12 +88,3 @@ def _items(hierarchy: Any, parent: int) -> list[int]:
     found = vtk.vtkIdList()
     hierarchy.GetItemChildren(parent, found, False)
     return [found.GetId(n) for n in range(found.GetNumberOfIds())]
-
-
-def nodes_with_role(scene: Any, role: str, volume_node: Any) -> Iterator[Any]:
-    """The module's segmentation nodes on a volume that have a role."""
-    for number in range(scene.GetNumberOfNodesByClass(_CLASS)):
-        node = scene.GetNthNodeByClass(number, _CLASS)
-        on_volume = node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID()
-        if on_volume and node.GetAttribute(ROLE_ATTRIBUTE) == role:
-            yield node
